@@ -1,0 +1,25 @@
+# Two images from one file: `docker build --target serve .` answers requests, `--target train` makes models.
+FROM python:3.11-slim AS base
+ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
+WORKDIR /app
+RUN useradd --create-home app && mkdir var && chown app var
+COPY pyproject.toml README.md LICENSE ./
+COPY features features
+COPY models models
+
+FROM base AS serve
+COPY serving serving
+RUN pip install ".[serve]"
+USER app
+EXPOSE 8000
+HEALTHCHECK CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
+CMD ["python", "-m", "serving", "run", "--host", "0.0.0.0"]
+
+FROM base AS train
+RUN apt-get update && apt-get install --yes --no-install-recommends git libgomp1 && rm -rf /var/lib/apt/lists/*
+COPY training training
+COPY mlflow mlflow
+RUN pip install ".[train]"
+USER app
+ENTRYPOINT ["python", "-m", "training"]
+CMD ["--help"]

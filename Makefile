@@ -1,0 +1,34 @@
+# The only list of commands. Each works from a fresh clone: it makes the environment it needs first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# CI runs everything; a developer's `make test` leaves out what is marked slow.
+MARK := $(if $(CI),,-m "not slow")
+
+.PHONY: demo test check lint docs clean
+demo: .venv/.demo  ## train, release and serve the churn model on a synthetic community
+	@$(BIN)/python demo.py
+
+test: .venv/.dev  ## run the tests
+	$(BIN)/python -m pytest $(MARK) --cov --cov-report=term
+
+check: lint test  ## everything that a commit must pass
+
+lint: .venv/.dev  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## remove the environment and everything that was made
+	rm -rf .venv var *.egg-info .coverage .*_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[serve,train]"
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[dev]"
+	@touch $@ .venv/.demo

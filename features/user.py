@@ -1,0 +1,234 @@
+"""The features of a user: pure functions of states and an instant, the same offline and online.
+
+Every function takes a ``Seen``: the states of many users as they stand at ``as_of``. It gives one float32 column,
+shape (n_users,), in the order of the users. States hold nothing at or after ``as_of`` (the caller folds or aggregates
+only what came before), so no look-ahead is possible. All sums are of integers, exact in float64 whatever their order,
+so one user alone gets bit for bit what the same user gets in a crowd.
+
+A window of ``d`` days is the community day that holds the last moment before ``as_of`` and the ``d - 1`` before it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from features.schema import EVENT_KINDS, IMPRESSION, KIND_CODES
+from features.state import DAY_US, NEVER, RETAINED_DAYS, UserStates, community_day
+
+FloatColumn: TypeAlias = npt.NDArray[np.float32]
+_Ints: TypeAlias = npt.NDArray[np.int64]
+
+HALF_LIFE_DAYS: Final = 30
+_ONE: Final = 1 << 20
+_WEIGHTS: Final = np.array([round(_ONE * 0.5 ** (age / HALF_LIFE_DAYS)) for age in range(RETAINED_DAYS)], np.int64)
+
+
+class Seen:
+    """What the features read: states at ``as_of``, with the groupings that several features share, made once."""
+
+    def __init__(self, states: UserStates, as_of: int) -> None:
+        self.states = states
+        self.as_of = as_of
+        age = community_day(as_of - 1) - states.rows["day"].astype(np.int64)
+        kept = age < RETAINED_DAYS
+        self._rows = states.rows if kept.all() else states.rows[kept]
+        self._user = states.row_user if kept.all() else states.row_user[kept]
+        self._age = age[kept]
+        self._is_activity = self._rows["kind"] != IMPRESSION
+
+    def per_user(self, users: _Ints, amounts: npt.NDArray[Any] | None = None) -> npt.NDArray[np.float64]:
+        """The sum of integer amounts (without any: the count) by user, exact."""
+        return np.bincount(users, amounts, len(self.states)).astype(np.float64)
+
+    @cached_property
+    def events(self) -> tuple[_Ints, _Ints, npt.NDArray[np.void]]:
+        """(user, age in days, tally) of each tally of activity."""
+        chosen = self._is_activity
+        return self._user[chosen], self._age[chosen], self._rows[chosen]
+
+    @cached_property
+    def days(self) -> tuple[_Ints, _Ints, _Ints]:
+        """(user, age in days, sessions) of each day with activity; a session is a run of neighbouring half-hours."""
+        user, age, rows = self.events
+        starts = np.flatnonzero(np.diff(user, prepend=-1) | np.diff(age, prepend=-1)) if len(user) else user
+        half_hours = np.bitwise_or.reduceat(rows["half_hours"], starts) if len(user) else rows["half_hours"]
+        return user[starts], age[starts], np.bitwise_count(half_hours & ~(half_hours << np.uint64(1))).astype(np.int64)
+
+    def of_kind(self, kind: str) -> tuple[_Ints, _Ints, npt.NDArray[np.void]]:
+        """(user, age in days, tally) of each tally of one kind."""
+        chosen = self._rows["kind"] == KIND_CODES[kind]
+        return self._user[chosen], self._age[chosen], self._rows[chosen]
+
+
+def _column(values: npt.NDArray[Any]) -> FloatColumn:
+    return values.astype(np.float32)
+
+
+def _days_from(instants: _Ints, as_of: int) -> FloatColumn:
+    return _column(np.where(instants == NEVER, np.nan, (as_of - np.maximum(instants, 0)) / DAY_US))
+
+
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> FloatColumn:
+    return _column(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A column: what it measures, its unit, when it is missing (NaN), and the facts of a state it reads."""
+
+    name: str
+    unit: str
+    missing: str
+    facts: tuple[str, ...]
+    meaning: str
+    compute: Callable[[Seen], FloatColumn]
+
+
+def feature(
+    *, unit: str, facts: tuple[str, ...], missing: str = "never"
+) -> Callable[[Callable[[Seen], FloatColumn]], Feature]:
+    """Make a feature of a function: its name is the column's, its docstring's first sentence the meaning."""
+
+    def wrap(compute: Callable[[Seen], FloatColumn]) -> Feature:
+        meaning = " ".join((compute.__doc__ or "").split()).partition(".")[0]
+        return Feature(compute.__name__, unit, missing, facts, meaning, compute)
+
+    return wrap
+
+
+@feature(unit="days", facts=("last_at",), missing="no activity")
+def days_since_last_activity(seen: Seen) -> FloatColumn:
+    """Days from the user's last activity to as_of."""
+    return _days_from(seen.states.last_at, seen.as_of)
+
+
+@feature(unit="days", facts=("first_at",), missing="no activity")
+def days_since_first_activity(seen: Seen) -> FloatColumn:
+    """Days from the user's first activity to as_of."""
+    return _days_from(seen.states.first_at, seen.as_of)
+
+
+@feature(unit="days", facts=("tallies.day",))
+def n_active_days(seen: Seen) -> FloatColumn:
+    """Days with activity in the retained two years."""
+    user, _, _ = seen.days
+    return _column(seen.per_user(user))
+
+
+def n_active_days_within(days: int) -> Feature:
+    """Days with activity within the last ``days`` days."""
+
+    def compute(seen: Seen) -> FloatColumn:
+        user, age, _ = seen.days
+        return _column(seen.per_user(user, age < days))
+
+    meaning = f"Days with activity within the last {days} days"
+    return Feature(f"n_active_days_{days}d", "days", "never", ("tallies.day",), meaning, compute)
+
+
+@feature(unit="days", facts=("tallies.day",))
+def recent_active_days(seen: Seen) -> FloatColumn:
+    """Days with activity, each weighted by one half for every 30 days of its age."""
+    user, age, _ = seen.days
+    return _column(seen.per_user(user, _WEIGHTS[age]) / _ONE)
+
+
+@feature(unit="events", facts=("tallies.n",))
+def n_events(seen: Seen) -> FloatColumn:
+    """Activity events in the retained two years."""
+    user, _, rows = seen.events
+    return _column(seen.per_user(user, rows["n"]))
+
+
+def n_events_within(days: int) -> Feature:
+    """Activity events within the last ``days`` days."""
+
+    def compute(seen: Seen) -> FloatColumn:
+        user, age, rows = seen.events
+        return _column(seen.per_user(user, rows["n"] * (age < days)))
+
+    meaning = f"Activity events within the last {days} days"
+    return Feature(f"n_events_{days}d", "events", "never", ("tallies.n",), meaning, compute)
+
+
+@feature(unit="sessions", facts=("tallies.half_hours",))
+def n_sessions(seen: Seen) -> FloatColumn:
+    """Sessions in the retained two years, a session being a run of neighbouring half-hours with activity."""
+    user, _, sessions = seen.days
+    return _column(seen.per_user(user, sessions))
+
+
+@feature(unit="events", facts=("tallies.n", "tallies.half_hours"), missing="no activity")
+def events_per_session(seen: Seen) -> FloatColumn:
+    """Activity events per session in the retained two years."""
+    return _ratio(n_events.compute(seen), n_sessions.compute(seen))
+
+
+@feature(unit="value", facts=("tallies.value",))
+def value_total(seen: Seen) -> FloatColumn:
+    """Sum of the values of activity in the retained two years, in the events' own unit."""
+    user, _, rows = seen.events
+    return _column(seen.per_user(user, rows["value"]) / 1000)
+
+
+@feature(unit="value", facts=("tallies.value", "tallies.day"), missing="no activity")
+def value_per_active_day(seen: Seen) -> FloatColumn:
+    """Sum of the values of activity per active day in the retained two years."""
+    return _ratio(value_total.compute(seen), n_active_days.compute(seen))
+
+
+def n_of_kind(kind: str) -> Feature:
+    """Events of one kind in the retained two years."""
+
+    def compute(seen: Seen) -> FloatColumn:
+        user, _, rows = seen.of_kind(kind)
+        return _column(seen.per_user(user, rows["n"]))
+
+    meaning = f"Events of kind {kind} in the retained two years"
+    return Feature(f"n_{kind}", "events", "never", ("tallies.n",), meaning, compute)
+
+
+def days_since_last_of_kind(kind: str) -> Feature:
+    """Community days since the last event of one kind."""
+
+    def compute(seen: Seen) -> FloatColumn:
+        user, age, _ = seen.of_kind(kind)
+        least = np.full(len(seen.states), np.inf)
+        np.minimum.at(least, user, age)
+        return _column(np.where(np.isinf(least), np.nan, least))
+
+    meaning = f"Community days since the last event of kind {kind}"
+    return Feature(f"days_since_last_{kind}", "days", f"no {kind}", ("tallies.day",), meaning, compute)
+
+
+CHURN_FEATURES: Final = (
+    days_since_last_activity,
+    days_since_first_activity,
+    n_active_days,
+    n_active_days_within(7),
+    n_active_days_within(30),
+    n_active_days_within(90),
+    recent_active_days,
+    n_events,
+    n_events_within(30),
+    n_sessions,
+    events_per_session,
+    value_total,
+    value_per_active_day,
+)
+"""What every churn model reads, in this order."""
+
+KIND_FEATURES: Final = {kind: (n_of_kind(kind), days_since_last_of_kind(kind)) for kind in EVENT_KINDS}
+"""What a churn model reads for each of the kinds it was trained to tell apart."""
+
+CATALOGUE: Final = {one.name: one for one in (*CHURN_FEATURES, *(one for pair in KIND_FEATURES.values() for one in pair))}
+
+
+def compute_features(features: Sequence[Feature], states: UserStates, as_of: int) -> npt.NDArray[np.float32]:
+    """The columns of ``features`` side by side: float32, shape (n_users, n_features)."""
+    seen = Seen(states, as_of)
+    return np.stack([one.compute(seen) for one in features], axis=1)

@@ -1,0 +1,1 @@
+"""What a model is: contract, exact ONNX, bundle on disk and runtime (layer 1)."""

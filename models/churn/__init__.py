@@ -1,0 +1,1 @@
+"""The churn model: its ONNX graph and the scorer that runs it."""

@@ -1,0 +1,79 @@
+"""Runs a bundle's ONNX graph, checked against its contract."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from models.bundle import MODEL, Arrays, Bundle
+from models.contract import Tensor
+from models.errors import BundleError, ContractError
+
+_DTYPES: Final = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64"}
+
+
+class OnnxRunner:
+    """A loaded graph; thread-safe, and one thread computes each call.
+
+    Opening one raises BundleError for a graph that can't be loaded, ContractError where its tensors are not those of
+    the contract.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._session = _open_session(bundle)
+        self._outputs = [tensor.name for tensor in bundle.contract.outputs]
+        self.inputs = bundle.contract.inputs
+        _require_same("inputs", self.inputs, self._session.get_inputs())
+        _require_same("outputs", bundle.contract.outputs, self._session.get_outputs())
+
+    def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """The outputs by name; ContractError for an input of another dtype or shape than the contract's."""
+        for tensor in self.inputs:
+            array = inputs[tensor.name]
+            if array.dtype.name != tensor.dtype or not _fits(array.shape, tensor.shape):
+                raise ContractError(
+                    f"input {tensor.name} is {array.dtype.name}{list(array.shape)}, "
+                    f"expected {tensor.dtype}{list(tensor.shape)}"
+                )
+        return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+
+
+def verify_golden(runner: OnnxRunner, bundle: Bundle) -> None:
+    """BundleError unless the graph gives the bundle's golden outputs for its golden inputs, and no NaN."""
+    golden = bundle.golden
+    for name, actual in runner.run(golden.inputs).items():
+        if not np.isfinite(actual).all():
+            raise BundleError(f"golden example: {name} holds NaN or infinity")
+        expected = golden.outputs[name]
+        if actual.shape != expected.shape:
+            raise BundleError(f"golden example: {name} has shape {actual.shape}, expected {expected.shape}")
+        off = float(np.abs(actual - expected).max(initial=0))
+        if off > golden.tolerance:
+            raise BundleError(f"golden example: {name} is off by {off:.3g}, allowed {golden.tolerance:g}")
+
+
+def _open_session(bundle: Bundle) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(bundle.files[MODEL], options, providers=["CPUExecutionProvider"])
+    except KeyError as error:
+        raise BundleError(f"no {MODEL} in the bundle") from error
+    except Exception as error:  # onnxruntime raises a class of its own for each status code, with no common base
+        raise BundleError(f"{MODEL} can't be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _require_same(side: str, expected: Iterable[Tensor], actual: Iterable[Any]) -> None:
+    named = [
+        Tensor(arg.name, _DTYPES.get(arg.type, arg.type), tuple(n if isinstance(n, int) else None for n in arg.shape))
+        for arg in actual
+    ]
+    if named != list(expected):
+        raise ContractError(f"the graph's {side} are {named}, the contract's {list(expected)}")
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(expected) and all(b is None or a == b for a, b in zip(shape, expected, strict=True))

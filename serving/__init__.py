@@ -1,0 +1,1 @@
+"""Answers: the API, the live models and the stores (layer 2)."""

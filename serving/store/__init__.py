@@ -1,0 +1,1 @@
+"""Where events and states live: async protocols and their implementations."""

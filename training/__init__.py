@@ -1,0 +1,1 @@
+"""How a model is made: recipes, splits, metrics, gates, tracking, release (layer 2)."""

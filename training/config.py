@@ -1,0 +1,98 @@
+"""What a churn run may be told: a TOML file, checked as it is read."""
+
+import tomllib
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from features.state import RETAINED_DAYS
+from training.errors import ConfigError
+
+LONGEST_DAYS: Final = RETAINED_DAYS - 1
+
+
+def _instant(value: object) -> object:
+    """A bare date is midnight UTC; a time must say its offset."""
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value)
+        except ValueError:
+            value = datetime.fromisoformat(str(value))
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Days = Annotated[int, Field(strict=True, ge=1, le=LONGEST_DAYS)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Every(_Table):
+    """Instants from ``start`` to ``end`` (both included where they fall), ``every_days`` apart."""
+
+    start: Instant
+    end: Instant
+    every_days: Days
+
+
+class Gates(_Table):
+    """What a model must reach to be registered."""
+
+    min_auc_difference: float = -0.005
+    """Mean paired AUC difference to the better baseline."""
+    max_ece: float = Field(default=0.1, gt=0, le=1)
+    """Expected calibration error at the longest horizon."""
+
+
+class ChurnConfig(_Table):
+    """A churn run's settings; what is absent is chosen from the log (``training.instants``)."""
+
+    horizon_days: tuple[Days, ...] = Field(default=(7, 14, 30), min_length=1, max_length=8)
+    active_days: Days | None = None
+    """A user counts as present who was active in this many days before; without it, the longest horizon."""
+    test_as_of: Instant | None = None
+    train_as_of: tuple[Instant, ...] | Every | None = None
+    n_test_instants: int = Field(default=4, strict=True, ge=1, le=20)
+    """How many instants, the latest being ``test_as_of``, the comparison with the baselines averages over."""
+    seed: Annotated[int, Field(strict=True, ge=0)] = 7
+    gates: Gates = Gates()
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if sorted(set(self.horizon_days)) != list(self.horizon_days):
+            raise ValueError(f"horizon_days must ascend without repeats, got {list(self.horizon_days)}")
+        return self
+
+    @property
+    def main_horizon(self) -> int:
+        """The longest horizon: the one the gates judge."""
+        return self.horizon_days[-1]
+
+    @property
+    def present_days(self) -> int:
+        """``active_days``, or its default."""
+        return self.active_days or self.main_horizon
+
+
+def read_config(file: Path | None) -> ChurnConfig:
+    """The configuration in a TOML file, or the defaults without one; ConfigError names the key and the value."""
+    if file is None:
+        return ChurnConfig()
+    try:
+        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        return ChurnConfig.model_validate(data)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except ValidationError as error:
+        problems = [f"{file}: {'.'.join(map(str, one['loc']))}: {one['msg']}, got {one['input']!r}" for one in error.errors()]
+        raise ConfigError("\n".join(problems)) from error

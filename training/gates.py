@@ -1,0 +1,38 @@
+"""What a model must reach before it is registered or promoted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One bound and what was measured against it; a measurement that is not a number fails."""
+
+    name: str
+    value: float
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value lies within the bounds."""
+        above = self.minimum is None or self.value >= self.minimum
+        below = self.maximum is None or self.value <= self.maximum
+        return above and below and self.value == self.value
+
+    def to_json(self) -> dict[str, Any]:
+        """The gate as JSON values."""
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        given = {name: bound for name, bound in bounds.items() if bound is not None}
+        return {"value": self.value if self.value == self.value else None, **given, "passed": self.passed}
+
+    def __str__(self) -> str:
+        bounds = [f"at least {self.minimum:g}"] * (self.minimum is not None)
+        bounds += [f"at most {self.maximum:g}"] * (self.maximum is not None)
+        return f"{self.name} is {self.value:.4g}, {'' if self.passed else 'must be '}{' and '.join(bounds)}"
+
+
+def gates_to_json(gates: Sequence[Gate]) -> dict[str, Any]:
+    """``{"passed": ..., <gate>: {...}}``: passed only if every gate is."""
+    return {"passed": all(gate.passed for gate in gates), **{gate.name: gate.to_json() for gate in gates}}

@@ -1,0 +1,1 @@
+"""A synthetic note community with known hidden causes, in the project's data contract."""
