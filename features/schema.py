@@ -28,7 +28,7 @@ class ColumnType(StrEnum):
     STRING = "string"
     TIMESTAMP = "timestamp with time zone"
     NUMBER = "number"
-    INTEGER = "integer"
+    INTEGER = "whole number"
     BOOLEAN = "boolean"
     STRINGS = "list of strings"
 

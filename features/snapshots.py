@@ -3,6 +3,7 @@
 Only the view that turns instants into integers is DuckDB's own; the aggregate after it is plain SQL that any engine
 runs (``bit_or`` included), so the same text can move to a distributed engine when one machine is outgrown.
 """
+# ruff: noqa: S608 (the SQL is made of constants and integers)
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,16 @@ import numpy.typing as npt
 
 from features.schema import EVENT_KINDS, IMPRESSION, OTHER
 from features.sources import Dataset
-from features.state import COMMUNITY_OFFSET_US, DAY_US, HALF_HOUR_US, NEVER, RETAINED_DAYS, TALLY, UserStates, instants_of
+from features.state import (
+    COMMUNITY_OFFSET_US,
+    DAY_US,
+    HALF_HOUR_US,
+    NEVER,
+    RETAINED_DAYS,
+    TALLY,
+    UserStates,
+    instants_of,
+)
 
 _ACTIVITY: Final = f"kind <> {IMPRESSION}"
 
@@ -40,7 +50,7 @@ class EventLog:
     def __init__(self, dataset: Dataset, instants: Sequence[int]) -> None:
         dataset.require("events")
         self.instants = sorted(set(instants))
-        self._connection = dataset.connection
+        self._connection = dataset.connection.cursor()  # with temporary tables of its own: logs don't share them
         for statement in (_INTEGERS, _PEOPLE, _tallies(self.instants)):
             self._connection.execute(statement)
 
@@ -48,6 +58,12 @@ class EventLog:
         """One snapshot per instant, in time order; with ``active_days``, only of users active that lately."""
         for segment, as_of in enumerate(self.instants):
             yield self._snapshot(segment, as_of, as_of - active_days * DAY_US if active_days else NEVER)
+
+    def kind_counts(self, *, before: int) -> dict[int, int]:
+        """Events per kind code before one of the log's instants."""
+        seen = f"segment <= {self.instants.index(before)}"
+        sql = f"SELECT kind, CAST(sum(n) AS BIGINT) FROM tallies WHERE {seen} GROUP BY 1"
+        return dict(self._connection.execute(sql).fetchall())
 
     def _snapshot(self, segment: int, as_of: int, active_since: int) -> Snapshot:
         self._connection.execute(_heads(segment, active_since))
@@ -58,7 +74,13 @@ class EventLog:
             tallies[name] = rows[name]
         row_user = np.searchsorted(heads["user_index"], rows["user_index"])
         states = UserStates(**instants_of(heads), rows=tallies, row_user=row_user)
-        return Snapshot(as_of, np.asarray(heads["user_index"], np.int64), np.asarray(heads["user_id"]), states, np.asarray(heads["next_at"], np.int64))
+        return Snapshot(
+            as_of,
+            np.asarray(heads["user_index"], np.int64),
+            np.asarray(heads["user_id"]),
+            states,
+            np.asarray(heads["next_at"], np.int64),
+        )
 
 
 def log_span(dataset: Dataset) -> tuple[int, int]:
@@ -72,17 +94,18 @@ def log_span(dataset: Dataset) -> tuple[int, int]:
 _INTEGERS: Final = f"""
 CREATE OR REPLACE TEMP VIEW integers AS
 SELECT user_id, instant, kind, value,
-    (instant + {COMMUNITY_OFFSET_US}) // {DAY_US} AS day,
+    CAST((instant + {COMMUNITY_OFFSET_US}) // {DAY_US} AS INTEGER) AS day,
     CAST(1 AS BIGINT) << CAST((instant + {COMMUNITY_OFFSET_US}) % {DAY_US} // {HALF_HOUR_US} AS INTEGER) AS half_hour
 FROM (SELECT user_id, epoch_us(occurred_at) AS instant,
-        coalesce(list_position({list(EVENT_KINDS)}, event) - 1, {OTHER}) AS kind,
+        CAST(coalesce(list_position({list(EVENT_KINDS)}, event) - 1, {OTHER}) AS INTEGER) AS kind,
         CAST(floor(coalesce(value, 0) * 1000 + 0.5) AS BIGINT) AS value
     FROM events)
 """
 
 _PEOPLE: Final = """
 CREATE OR REPLACE TEMP TABLE people AS
-SELECT row_number() OVER (ORDER BY user_id) - 1 AS user_index, user_id, epoch_us(registered_at) AS registered_at
+SELECT CAST(row_number() OVER (ORDER BY user_id) - 1 AS INTEGER) AS user_index, user_id,
+    epoch_us(registered_at) AS registered_at
 FROM (SELECT DISTINCT user_id FROM events) LEFT JOIN users USING (user_id)
 """
 
@@ -119,7 +142,7 @@ WHERE latest_at IS NOT NULL AND coalesce(last_at, {never}) >= {active_since}
 
 def _rows(segment: int) -> str:
     return f"""
-SELECT user_index, day, kind, CAST(sum(n) AS BIGINT) AS n, CAST(sum(value) AS BIGINT) AS value,
+SELECT user_index, day, kind, CAST(sum(n) AS INTEGER) AS n, CAST(sum(value) AS BIGINT) AS value,
     bit_or(half_hours) AS half_hours
 FROM tallies JOIN heads USING (user_index)
 WHERE segment <= {segment} AND day > (latest_at + {COMMUNITY_OFFSET_US}) // {DAY_US} - {RETAINED_DAYS}

@@ -3,13 +3,16 @@
 The only file that knows how tables lie on disk. Everything runs inside DuckDB, so a table larger than memory is
 checked and read in pieces.
 """
+# ruff: noqa: S608 (the SQL is made of the contract's own names; paths, headers and values are bound, never pasted)
 
 import csv
 import hashlib
+import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -20,7 +23,7 @@ MEMORY_LIMIT: Final = "2GB"
 """What DuckDB may hold before it spills to disk; 20M events aggregate within it."""
 
 _N_SHOWN: Final = 3
-_HAS_ZONE: Final = r"(Z|[+-]\d{2}(:?\d{2})?)$"
+_HAS_ZONE: Final = r":\d{2}(\.\d+)?(Z| ?UTC|[+-]\d{2}(:?\d{2})?)\s*$"
 _WHOLE = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT")
 _TYPES: Final = {
     # contract type: the SQL type it becomes, and the types it may have in a Parquet file
@@ -53,7 +56,7 @@ class Dataset:
     def __init__(self, folder: Path, *, now: int) -> None:
         self.folder = folder
         self.files = _find_tables(folder)
-        self.connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+        self.connection = _connect()
         self.summaries = {name: self._open(TABLES[name], file, now) for name, file in self.files.items()}
         for name in TABLES.keys() - self.files.keys():
             self.connection.execute(_typed_view(TABLES[name], (), source="range(0)", text=False))
@@ -74,18 +77,18 @@ class Dataset:
     def _open(self, table: Table, file: Path, now: int) -> TableSummary:
         try:
             raw = _read(self.connection, file)
-            problems = _type_problems(table, file, raw)
-            if not problems:
-                raw.create_view(f"raw_{table.name}")
-                text = file.suffix == ".csv"
-                view = _typed_view(table, raw.columns, source=f"raw_{table.name}", text=text)
-                self.connection.execute(view)
-                problems = _value_problems(self.connection, table, file, now)
+            raw.create_view(f"raw_{table.name}")
+            text = file.suffix == ".csv"
+            misfits = _misfits(table, raw, text=text)
+            columns = [column for column in table.columns if column.name in raw.columns and column.name not in misfits]
+            problems = [*misfits.values(), *_value_problems(self.connection, table, columns, text=text, now=now)]
             if problems:
                 raise DataError("\n".join(f"{file}: {problem}" for problem in problems))
+            view = _typed_view(table, raw.columns, source=f"raw_{table.name}", text=text)
+            self.connection.execute(view)
             return self._summary(table, file)
-        except duckdb.Error as error:
-            raise DataError(f"{file}: can't be read: {str(error).splitlines()[0]}") from error
+        except (duckdb.Error, csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: can't be read: {_reason(error)}") from error
 
     def _summary(self, table: Table, file: Path) -> TableSummary:
         n_rows = self.connection.execute(f"SELECT count(*) FROM {table.name}").fetchall()[0][0]
@@ -104,10 +107,27 @@ def _find_tables(folder: Path) -> dict[str, Path]:
         files = [file for suffix in ("parquet", "csv") if (file := folder / f"{name}.{suffix}").is_file()]
         if len(files) > 1:
             raise DataError(f"{folder}: both {files[0].name} and {files[1].name}; keep one")
-        found.update({name: file for file in files})
+        if files:
+            found[name] = files[0]
     if not found:
         raise DataError(f"{folder}: no table of the contract ({', '.join(TABLES)}) as .parquet or .csv")
     return found
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """A database in memory, with a spill folder of its own and no network."""
+    spill = Path(tempfile.gettempdir()) / f"mingjian-{uuid.uuid4().hex}"
+    return duckdb.connect(
+        config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill), "autoinstall_known_extensions": False}
+    )
+
+
+def _reason(error: Exception) -> str:
+    """What the reader said, without the offending line: that may hold a user's words."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    lines = [line for line in str(error).splitlines() if not line.startswith("Original Line")]
+    return "; ".join(line for line in lines[:3] if line and not line.startswith("Possible"))
 
 
 def _read(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyRelation:
@@ -115,10 +135,7 @@ def _read(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyR
         raise DataError(f"{file}: the file is empty (0 bytes)")
     if file.suffix == ".parquet":
         return connection.read_parquet(str(file))
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        names = next(csv.reader(opened))
-    if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{file}: the header names {', '.join(duplicates)} more than once")
+    names = _header(file)
     return connection.sql(
         "SELECT * FROM read_csv(?, columns = ?, header = true, auto_detect = false, delim = ',', quote = '\"', "
         "escape = '\"', nullstr = '')",
@@ -126,17 +143,29 @@ def _read(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyR
     )
 
 
-def _type_problems(table: Table, file: Path, raw: duckdb.DuckDBPyRelation) -> list[str]:
+def _header(file: Path) -> list[str]:
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        names = next(csv.reader(opened), [])
+    if not any(names):
+        raise DataError(f"{file}: the first line holds no column names")
+    lowered = [name.lower() for name in names if name]
+    if repeated := sorted({name for name in lowered if lowered.count(name) > 1}):
+        raise DataError(f"{file}: the header names {', '.join(repeated)} more than once")
+    return [name or f"unnamed_{place}" for place, name in enumerate(names)]
+
+
+def _misfits(table: Table, raw: duckdb.DuckDBPyRelation, *, text: bool) -> dict[str, str]:
+    """What is wrong with the columns that are missing or have the wrong type, by name."""
     types = dict(zip(raw.columns, map(str, raw.types), strict=True))
-    problems = []
+    misfits = {}
     for column in table.columns:
         actual = types.get(column.name)
         if actual is None:
             if not column.optional:
-                problems.append(f"column {column.name} is missing (found: {', '.join(raw.columns)})")
-        elif file.suffix == ".parquet" and not _fits(column, actual):
-            problems.append(f"column {column.name} has type {actual.lower()}, expected {column.type}")
-    return problems
+                misfits[column.name] = f"column {column.name} is missing (found: {', '.join(raw.columns)})"
+        elif not (text or _fits(column, actual)):
+            misfits[column.name] = f"column {column.name} has type {actual.lower()}, expected {column.type}"
+    return misfits
 
 
 def _fits(column: Column, actual: str) -> bool:
@@ -158,15 +187,13 @@ def _typed_view(table: Table, present: Sequence[str], *, source: str, text: bool
     return f"CREATE VIEW {table.name} AS SELECT {', '.join(columns)} FROM {source}"
 
 
-def _value_problems(connection: duckdb.DuckDBPyConnection, table: Table, file: Path, now: int) -> list[str]:
+def _value_problems(
+    connection: duckdb.DuckDBPyConnection, table: Table, columns: Sequence[Column], *, text: bool, now: int
+) -> list[str]:
     raw = f"raw_{table.name}"
-    present = connection.table(raw).columns
-    columns = [column for column in table.columns if column.name in present]
-    rules = [
-        (column.name, *rule) for column in columns for rule in _rules(column, text=file.suffix == ".csv", now=now)
-    ]
-    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)
-    n_rows, *n_bad = connection.execute(f"SELECT count(*), {counts} FROM {raw}").fetchall()[0]
+    rules = [(column.name, *rule) for column in columns for rule in _rules(column, text=text, now=now)]
+    counts = ["count(*)", *(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)]
+    n_rows, *n_bad = connection.execute(f"SELECT {', '.join(counts)} FROM {raw}").fetchall()[0]
     if n_rows == 0:
         return ["the file is empty (0 rows)"]
     problems = []
@@ -174,28 +201,36 @@ def _value_problems(connection: duckdb.DuckDBPyConnection, table: Table, file: P
         if n:
             first = f'SELECT CAST("{name}" AS VARCHAR) FROM {raw} WHERE {condition} LIMIT {_N_SHOWN}'
             problems.append(_problem(name, what, n, connection.execute(first).fetchall()))
-    for column in columns:
-        if column.unique and (repeated := _repeated(connection, raw, column.name)):
-            problems.append(_problem(column.name, "repeated", len(repeated), repeated[:_N_SHOWN]))
+    problems += [
+        _problem(column.name, "not unique", repeated[0][1], repeated)
+        for column in columns
+        if column.unique and (repeated := _repeated(connection, raw, column.name))
+    ]
     return problems
 
 
-def _problem(column: str, what: str, n: int, first: list[tuple[str | None]]) -> str:
-    shown = ", ".join("null" if value is None else value[:80] for (value,) in first)
-    return f"column {column}: {n:,} {what}; first: {shown}"
+def _problem(column: str, what: str, n: int, first: Sequence[tuple[Any, ...]]) -> str:
+    shown = ", ".join(value[:80] for value, *_ in first if value is not None)
+    return f"column {column}: {n:,} row{'s' * (n > 1)} {what}" + (f"; first: {shown}" if shown else "")
 
 
 def _rules(column: Column, *, text: bool, now: int) -> Iterator[tuple[str, str]]:
     """(what is wrong, SQL condition of a bad row) for each rule that a column's values must obey."""
     raw, value = f'"{column.name}"', _typed(column, text=text)
     if not column.nullable:
-        yield "missing", f"{raw} IS NULL"
-    if text and column.type is not ColumnType.STRING:
+        yield "missing", f"{raw} IS NULL" + (f" OR {raw} = ''" if column.name.endswith("_id") else "")
+    if text and column.type is ColumnType.INTEGER:  # 3.0 is one, as some tools write it; 1.5 is none
+        yield f"not a {column.type}", f"{raw} IS NOT NULL AND TRY_CAST({raw} AS DOUBLE) IS DISTINCT FROM {value}"
+    elif text and column.type is not ColumnType.STRING:
         yield f"not a {column.type}", f"{raw} IS NOT NULL AND {value} IS NULL"
     if column.type is ColumnType.TIMESTAMP:
         if text:
-            yield "without a time zone", f"{value} IS NOT NULL AND NOT regexp_matches({raw}, '{_HAS_ZONE}')"
-        at = f"epoch_us(CAST({value} AS TIMESTAMP WITH TIME ZONE))"
+            yield (
+                "without an offset such as Z or +08:00",
+                f"{value} IS NOT NULL AND NOT regexp_matches({raw}, '{_HAS_ZONE}')",
+            )
+        yield "infinite", f"NOT isfinite({value})"
+        at = f"epoch_us({value})"
         yield "before 1970", f"{at} < 0"
         if column.past:
             yield "in the future", f"{at} > {now}"
@@ -208,8 +243,14 @@ def _rules(column: Column, *, text: bool, now: int) -> Iterator[tuple[str, str]]
         yield f"above {column.high:g}", f"{value} > {column.high}"
 
 
-def _repeated(connection: duckdb.DuckDBPyConnection, raw: str, name: str) -> list[tuple[str | None]]:
-    """The values that occur more than once, found by 64-bit hash first: 20M ids then need no 20M strings in memory."""
+def _repeated(connection: duckdb.DuckDBPyConnection, raw: str, name: str) -> list[tuple[str, int]]:
+    """The first values that occur more than once, each beside the number of all rows that hold such a value.
+
+    Found by 64-bit hash first: 20M ids then need no 20M strings in memory.
+    """
     suspects = f'SELECT hash("{name}") FROM {raw} GROUP BY 1 HAVING count(*) > 1'
-    sql = f'SELECT "{name}" FROM {raw} WHERE hash("{name}") IN ({suspects}) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1'
-    return connection.execute(sql).fetchall()
+    return connection.execute(f"""
+SELECT id, CAST(sum(n) OVER () AS BIGINT)
+FROM (SELECT "{name}" AS id, count(*) AS n FROM {raw} WHERE hash("{name}") IN ({suspects}) GROUP BY 1 HAVING n > 1)
+WHERE id <> '' ORDER BY id LIMIT {_N_SHOWN}
+""").fetchall()

@@ -34,7 +34,7 @@ NEVER: Final = -(2**63)
 """The instant of what has not happened (the minimum of int64, as NumPy's NaT)."""
 
 TALLY = np.dtype([("day", "<u2"), ("kind", "u1"), ("_", "u1"), ("n", "<u4"), ("value", "<i8"), ("half_hours", "<u8")])
-"""A row of a state: community day since 1970, kind code, events, sum of values in thousandths, half-hours seen (bits)."""
+"""A row of a state: community day since 1970, kind code, events, sum of values in thousandths, half-hours (bits)."""
 
 INSTANTS: Final = ("first_at", "last_at", "latest_at", "registered_at")
 _HEADER = np.dtype([("version", "u1"), *((name, "<i8") for name in INSTANTS)])
@@ -89,7 +89,7 @@ class UserState:
     tallies: Mapping[tuple[int, int], Tally] = field(default_factory=lambda: MappingProxyType({}))
 
     def fold(self, events: Iterable[Event]) -> Self:
-        """This state with ``events`` added, in whatever order they come."""
+        """The state with ``events`` added, in whatever order they come."""
         tallies = dict(self.tallies)
         activity = [] if self.first_at == NEVER else [self.first_at, self.last_at]
         latest_at = self.latest_at

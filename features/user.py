@@ -225,7 +225,9 @@ CHURN_FEATURES: Final = (
 KIND_FEATURES: Final = {kind: (n_of_kind(kind), days_since_last_of_kind(kind)) for kind in EVENT_KINDS}
 """What a churn model reads for each of the kinds it was trained to tell apart."""
 
-CATALOGUE: Final = {one.name: one for one in (*CHURN_FEATURES, *(one for pair in KIND_FEATURES.values() for one in pair))}
+CATALOGUE: Final = {
+    one.name: one for one in (*CHURN_FEATURES, *(one for pair in KIND_FEATURES.values() for one in pair))
+}
 
 
 def compute_features(features: Sequence[Feature], states: UserStates, as_of: int) -> npt.NDArray[np.float32]:

@@ -51,7 +51,9 @@ class Golden:
     def decode(cls, encoded: bytes) -> Self:
         """The examples that ``encode`` wrote."""
         data = json.loads(encoded)
-        inputs, outputs = ({name: _decode(array) for name, array in data[side].items()} for side in ("inputs", "outputs"))
+        inputs, outputs = (
+            {name: _decode(array) for name, array in data[side].items()} for side in ("inputs", "outputs")
+        )
         return cls(inputs, outputs, float(data["tolerance"]))
 
 

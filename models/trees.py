@@ -113,22 +113,24 @@ class _Forest:
 
 def _rule(split: Mapping[str, Any]) -> _Rule:
     """One decision, as Tree::NumericalDecision and Tree::CategoricalDecision take it (LightGBM 4.7, tree.h)."""
-    feature, threshold, default_left = split["split_feature"], split["threshold"], split["default_left"]
+    feature, default_left = split["split_feature"], split["default_left"]
+    if split["decision_type"] == "==":
+        members = tuple(float(code) for code in split["threshold"].split("||"))
+        return _Rule(feature, _View.TRUNCATED, members=members)
+    threshold = _plain_threshold(split["threshold"])
     match split["decision_type"], split["missing_type"]:
-        case "==", _:
-            return _Rule(feature, _View.TRUNCATED, members=tuple(float(code) for code in threshold.split("||")))
         case "<=", "Zero":
-            return _Rule(feature, _View.ZERO_IS_NAN, _unread(threshold), nan_goes_left=default_left)
+            return _Rule(feature, _View.ZERO_IS_NAN, threshold, nan_goes_left=default_left)
         case "<=", "NaN":
-            return _Rule(feature, threshold=_unread(threshold), nan_goes_left=default_left)
-        case "<=", "None":
-            return _Rule(feature, threshold=_unread(threshold), nan_goes_left=threshold >= 0.0)  # NaN is read as 0.0
+            return _Rule(feature, threshold=threshold, nan_goes_left=default_left)
+        case "<=", "None":  # NaN is read as 0.0
+            return _Rule(feature, threshold=threshold, nan_goes_left=threshold >= 0.0)
         case kind:
             raise ExportError(f"a split must be == or <= with missing None, NaN or Zero, got {kind}")
 
 
-def _unread(threshold: float) -> float:
-    """The threshold that does for plain values what ``threshold`` does for values read as LightGBM reads them."""
+def _plain_threshold(threshold: float) -> float:
+    """The threshold that parts plain values as ``threshold`` parts values read as LightGBM reads them."""
     if threshold >= _INFINITE:
         return inf
     if abs(threshold) > _ZERO:

@@ -94,5 +94,7 @@ def read_config(file: Path | None) -> ChurnConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
     except ValidationError as error:
-        problems = [f"{file}: {'.'.join(map(str, one['loc']))}: {one['msg']}, got {one['input']!r}" for one in error.errors()]
+        problems = [
+            f"{file}: {'.'.join(map(str, one['loc']))}: {one['msg']}, got {one['input']!r}" for one in error.errors()
+        ]
         raise ConfigError("\n".join(problems)) from error

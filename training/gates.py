@@ -28,9 +28,10 @@ class Gate:
         return {"value": self.value if self.value == self.value else None, **given, "passed": self.passed}
 
     def __str__(self) -> str:
-        bounds = [f"at least {self.minimum:g}"] * (self.minimum is not None)
-        bounds += [f"at most {self.maximum:g}"] * (self.maximum is not None)
-        return f"{self.name} is {self.value:.4g}, {'' if self.passed else 'must be '}{' and '.join(bounds)}"
+        low, high = self.minimum, self.maximum
+        bounds = [f"at least {low:g}"] if low is not None else []
+        bounds += [f"at most {high:g}"] if high is not None else []
+        return f"{self.name} {self.value:.4g}, required {' and '.join(bounds)}"
 
 
 def gates_to_json(gates: Sequence[Gate]) -> dict[str, Any]:

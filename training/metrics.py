@@ -105,9 +105,7 @@ def paired_auc_difference(trials: Sequence[Trial], rng: np.random.Generator) -> 
     """AUC of ours minus theirs, averaged over the instants; users are resampled whole, with all their instants."""
     n_users = 1 + max(int(trial.users.max()) for trial in trials)
     mean = np.mean([_difference(trial, np.ones((1, n_users))) for trial in trials])
-    spread = bootstrap(
-        n_users, rng, lambda weights: np.mean([_difference(trial, weights) for trial in trials], axis=0)
-    )
+    spread = bootstrap(n_users, rng, lambda weights: np.mean([_difference(trial, weights) for trial in trials], axis=0))
     low, high = _interval(spread)
     return Difference(float(mean), low, high, len(trials))
 

@@ -1,4 +1,4 @@
-"""Plots of a binary model on held-out users, as PNG bytes for MLflow and the model card."""
+"""Plots of a churn model on held-out users, as PNG bytes for MLflow."""
 
 import io
 from collections.abc import Mapping
@@ -10,17 +10,21 @@ from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from training.evaluation import Evaluation
+
 Floats = npt.NDArray[np.float64]
 
 
-def draw_all(y: Floats, predictors: Mapping[str, Floats], importance: Mapping[str, float]) -> dict[str, bytes]:
-    """Every plot by file name; ``predictors`` maps a name to churn probabilities, the model's first."""
+def draw_all(evaluation: Evaluation) -> dict[str, bytes]:
+    """Every plot of the main horizon by file name."""
+    y, predictors = evaluation.main.y, evaluation.main.predictions
     return {
         "roc.png": draw_roc(y, predictors),
         "pr.png": draw_precision_recall(y, predictors),
         "calibration.png": draw_calibration(y, predictors),
         "lift.png": draw_lift(y, predictors),
-        "importance.png": draw_importance(importance),
+        "importance.png": draw_bars("Importance", "share of the trees' gain", evaluation.importance),
+        "slices.png": draw_bars("By slice", "AUC", {f"{one.slice}: {one.group}": one.auc for one in evaluation.slices}),
     }
 
 
@@ -64,11 +68,11 @@ def draw_lift(y: Floats, predictors: Mapping[str, Floats]) -> bytes:
     return _png(figure)
 
 
-def draw_importance(importance: Mapping[str, float]) -> bytes:
-    """The trees' total gain by feature, as a share."""
-    figure, axes = _figure("Importance", "share of the trees' gain", "")
-    ordered = sorted(importance.items(), key=lambda pair: pair[1])
-    axes.barh([name for name, _ in ordered], [share for _, share in ordered])
+def draw_bars(title: str, unit: str, values: Mapping[str, float]) -> bytes:
+    """A bar for each name, in the order given, from the top."""
+    figure, axes = _figure(title, unit, "")
+    axes.barh(list(values), list(values.values()))
+    axes.invert_yaxis()
     return _png(figure, legend=False)
 
 

@@ -5,6 +5,7 @@ takes seconds to import, so commands import this file only when they need it.
 """
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -62,6 +63,8 @@ class Registry:
 
     def __init__(self, uri: str | None, home: Path) -> None:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        for chatty in ("mlflow", "alembic"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         home.mkdir(parents=True, exist_ok=True)
         self._artifacts = None if uri else (home.resolve() / "artifacts").as_uri()
         self._client = MlflowClient(uri or embedded_uri(home))

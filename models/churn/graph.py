@@ -115,7 +115,7 @@ class _Graph:
         self.nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
 
-    def add(self, op: str, *inputs: str, output: str = "", **attributes: int) -> str:
+    def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         name = output or f"{op.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
         return name

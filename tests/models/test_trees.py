@@ -131,7 +131,7 @@ def test_an_infinite_threshold_parts_what_is_missing_from_all_else(missing: str)
 
 @pytest.mark.parametrize("codes", ["0", "0||2", "0||2||30", "0||2||31", "0||2||5000"])
 def test_a_category_is_the_integer_part_of_a_value(codes: str) -> None:
-    assert sides(split(codes), [-1.0, -0.99, -0.0, 0.0, DENORMAL, 0.99, 1.0, 3.0]) == "RLLLLLRR"
+    assert sides(split(codes), [-2.0, -1.0, -0.99, -0.0, 0.0, DENORMAL, 0.99, 1.0, 3.0]) == "RRLLLLLRR"
     assert sides(split(codes), [1.99, 2.0, 2.99]) == ("RRR" if codes == "0" else "RLL")
     assert sides(split(codes), [np.nan, np.inf, -np.inf, 2.0**31, 2.0**33, 3e38]) == "RRRRRR"
 
@@ -146,8 +146,9 @@ def test_one_feature_may_be_missing_in_three_ways_and_a_category() -> None:
         split(5.0, missing="Zero", left=10, right=20),
         split(5.0, missing="None", left=100, right=200),
         split("0||6", left=1000, right=2000),
+        split("1||40", left=10000, right=20000),
     )
-    assert score(booster(*trees), column([np.nan, 0.0, 1.0, 6.0])).tolist() == [2122.0, 1121.0, 2111.0, 1222.0]
+    assert score(booster(*trees), column([np.nan, 0.0, 1.0, 6.0])).tolist() == [22122, 21121, 12111, 21222]
 
 
 def test_a_tree_of_one_leaf_is_a_constant() -> None:
@@ -259,7 +260,7 @@ def test_a_random_booster_scores_as_lightgbm_does(native: lgb.Booster, seed: int
     np.testing.assert_allclose(score(dump, rows), native.predict(rows, raw_score=True), rtol=2**-24, atol=1e-12)
 
 
-def test_hundreds_of_trees_stay_within_a_millionth_of_probability() -> None:
+def test_the_number_of_trees_does_not_add_to_the_error() -> None:
     rng = np.random.default_rng(7)
     features = rng.normal(size=(4_000, 30)).astype(np.float32)
     target = rng.random(4_000) < 1 / (1 + np.exp(-3 * features[:, 0] * features[:, 1] - features[:, 2]))
@@ -267,8 +268,9 @@ def test_hundreds_of_trees_stay_within_a_millionth_of_probability() -> None:
     native = lgb.train(parameters, lgb.Dataset(features, target), num_boost_round=300)
     dump = native.dump_model()
     rows = np.concatenate([features, rows_on_the_edges(dump, rng)])
-    probability = 1 / (1 + np.exp(-score(dump, rows)))
-    assert np.abs(probability - native.predict(rows)).max() < 1.5e-7
+    probability = 1 / (1 + np.exp(-score(dump, rows).astype(np.float64)))
+    # a float32 raw score x is off by at most |x| / 2**24, and |x| times the sigmoid's slope at x is under 0.23
+    assert np.abs(probability - native.predict(rows)).max() < 0.23 / 2**24
 
 
 def test_a_row_scores_the_same_alone_as_in_a_crowd() -> None:

@@ -19,10 +19,9 @@ from training.sample.feed import Feed
 from training.sample.leaving import Departures, Standing
 from training.sample.notes import Notes, draft_notes, join_notes
 from training.sample.phrases import Phrasebook
-from training.sample.population import People, draw_people
+from training.sample.population import BURN_IN_DAYS, OLD_DAYS, People, draw_people
 
-BACKLOG_DAYS = 60
-LEAST_BACKLOG = 200  # notes that the first people find
+N_FIRST_NOTES = 200
 N_EARLIER_BLOCKS = 3  # whose notes a block's people are shown beside their own
 FORECAST_EVERY_DAYS = 10
 FORECAST_HORIZON_DAYS = 30
@@ -74,8 +73,8 @@ def live_blocks(
         rng = np.random.default_rng([seed, index])
         n_people = min(block_users, n_users - first)
         people = draw_people(rng, book, first_number=first, n_people=n_people, n_days=n_days)
-        own = _backlog(rng, people, first_number=next_note, least=0 if earlier else LEAST_BACKLOG)
-        feed = Feed(join_notes([*earlier, own]), interests=people.interests)
+        found = join_notes(earlier) if earlier else _first_notes(rng, people)
+        feed = Feed(found, interests=people.interests)
         life = _Life(people, feed, leaving.newcomers(people), people.interests.copy(), next_session)
         block = _live(rng, life, first_note=next_note, start=start, n_days=n_days)
         yield block
@@ -85,12 +84,12 @@ def live_blocks(
 
 def _live(rng: np.random.Generator, life: _Life, *, first_note: int, start: date, n_days: int) -> Block:
     days, departures, forecasts = [], [], []
-    for day in range(n_days):
-        if day % FORECAST_EVERY_DAYS == 0:
+    for day in range(-BURN_IN_DAYS, n_days):
+        if day >= 0 and day % FORECAST_EVERY_DAYS == 0:
             forecasts.append(_forecast(life, day))
         days.append(_live_day(rng, life, day=day, busy=weekday_factor(start, day)))
         departures.append(leaving.depart(rng, life.people, life.standing, day))
-    events = join_events(days)
+    events = join_events(days[BURN_IN_DAYS:])
     return Block(
         people=life.people,
         notes=life.feed.notes.take(np.flatnonzero(life.feed.notes.number >= first_note)),
@@ -102,15 +101,12 @@ def _live(rng: np.random.Generator, life: _Life, *, first_note: int, start: date
     )
 
 
-def _backlog(rng: np.random.Generator, people: People, *, first_number: int, least: int) -> Notes:
-    """Notes from before the log, in time order; each published after its author registered."""
-    days_here = np.clip(-people.registered_ms / DAY_MS, 0.0, BACKLOG_DAYS)
-    expected = people.publish_share * people.session_rate * days_here  # not all 0: the first member is old and writes
-    n_notes = max(int(rng.poisson(expected.sum())), least)
-    authors = rng.choice(len(people), size=n_notes, p=expected / expected.sum())
-    ages_ms = (rng.random(n_notes) * days_here[authors] * DAY_MS).astype(np.int64)
-    order = np.argsort(-ages_ms, kind="stable")
-    return draft_notes(rng, people, authors=authors[order], published_ms=-1 - ages_ms[order], first_number=first_number)
+def _first_notes(rng: np.random.Generator, people: People) -> Notes:
+    """What the community's first people find: notes by old members, in time order."""
+    willing = people.publish_share * (people.registered_ms < -OLD_DAYS[0] * DAY_MS)  # never all 0: see draw_people
+    authors = rng.choice(len(people), size=N_FIRST_NOTES, p=willing / willing.sum())
+    published_ms = np.sort(rng.integers(-OLD_DAYS[0] * DAY_MS, -BURN_IN_DAYS * DAY_MS, N_FIRST_NOTES))
+    return draft_notes(rng, people, authors=authors, published_ms=published_ms, first_number=0)
 
 
 def _live_day(rng: np.random.Generator, life: _Life, *, day: int, busy: float) -> Events:

@@ -12,7 +12,7 @@ N_SEEN = 96  # shown notes remembered of each person, the latest
 EXPLORE_SHARE = 0.15  # shown whatever the person likes
 FOLLOWED_SHARE = 0.3  # shown from a followed author, when that author has notes
 FRESH_DAYS = 21.0  # a note's weight falls by e in so many days
-OLD_DAYS = 120  # older notes are not shown
+OLD_DAYS = 150  # older notes are not shown
 LEARN_SHARE = 0.015  # of the distance to true interests that the feed learns in a day
 
 
@@ -77,7 +77,9 @@ class Feed:
         author = self._followed[people, rng.integers(0, N_FOLLOWED, len(people))]
         low, high = np.searchsorted(self._authors, author), np.searchsorted(self._authors, author, side="right")
         latest = np.maximum(high - rng.geometric(0.4, len(people)), low)
-        return np.where((author != NOBODY) & (high > low), self._by_author[np.minimum(latest, len(self._authors) - 1)], -1)
+        return np.where(
+            (author != NOBODY) & (high > low), self._by_author[np.minimum(latest, len(self._authors) - 1)], -1
+        )
 
     def _is_new(self, people: Ints, rows: Ints) -> Bools:
         """Whether each row was neither remembered as shown nor chosen already for the same person."""

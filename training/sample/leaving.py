@@ -101,7 +101,9 @@ def churn_probability(hazard: Floats, rate: Floats, *, horizon_days: float) -> F
     return hazard / total * (1.0 - silent) + silent
 
 
-def live_on(rng: np.random.Generator, standing: Standing, *, base_mood: Floats, experience: Floats, applause: Ints) -> None:
+def live_on(
+    rng: np.random.Generator, standing: Standing, *, base_mood: Floats, experience: Floats, applause: Ints
+) -> None:
     """Move every mood by one day; ``experience`` is NEUTRAL_EXPERIENCE for who saw nothing."""
     standing.mood += REVERSION * (base_mood - standing.mood) + MOOD_NOISE * rng.standard_normal(len(base_mood))
     standing.mood += EXPERIENCE_GAIN * (experience - NEUTRAL_EXPERIENCE) + APPLAUSE_GAIN * np.log1p(applause)

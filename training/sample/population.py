@@ -12,17 +12,18 @@ from training.sample.phrases import Phrasebook
 TIERS = ("ordinary", "active", "koc", "head_creator")
 TIER_SHARES = (0.72, 0.225, 0.045, 0.01)
 SESSION_RATE = np.array([0.09, 0.16, 0.24, 0.35])  # median sessions a day, by tier
-PUBLISH_SHARE = np.array([0.004, 0.04, 0.16, 0.30])  # of sessions that end in a note, by tier
+PUBLISH_SHARE = np.array([0.01, 0.08, 0.28, 0.45])  # of sessions that end in a note, by tier
 FOLLOWERS = np.array([8.0, 60.0, 2_500.0, 60_000.0])  # median, by tier
 
 HABITS = ("genuine", "diverter", "baiter", "idler", "hostile")  # what an author tends to write
 HABIT_SHARES = (0.74, 0.08, 0.08, 0.06, 0.04)
 
-REGISTERED_BEFORE_SHARE = 0.6
-OLDEST_DAYS = 400
+BURN_IN_DAYS = 60  # lived before the log and not written: moods, leavers and notes settle first
+OLD_SHARE = 0.25  # registered long before the burn-in; the others arrive evenly, day by day
+OLD_DAYS = (100, 400)
 PROJECT_SHARE = 0.3  # people who came for a wedding, a flat, a baby, a trip: a purpose that ends
-PROJECT_DAYS = (20, 100)  # from registration or the log's start to that end
-LIFE_CHANGE_SHARE = 0.3  # people whose interests change for good during the log
+PROJECT_DAYS = (20, 100)  # from registration (old members: from the burn-in) to that end
+LIFE_CHANGE_SHARE = 0.3  # people whose interests change for good
 NEVER = 10**6  # a day that does not come
 
 
@@ -56,7 +57,7 @@ class People:
 
 
 def draw_people(rng: np.random.Generator, book: Phrasebook, *, first_number: int, n_people: int, n_days: int) -> People:
-    """``n_people`` people numbered from ``first_number``; 60% of them were here before the log starts."""
+    """``n_people`` people numbered from ``first_number``, some of them old members, some yet to come."""
     tier = rng.choice(len(TIERS), size=n_people, p=TIER_SHARES)
     registered_ms = _registrations(rng, n_people, n_days)
     publish_share = PUBLISH_SHARE[tier] * rng.gamma(0.7, 1 / 0.7, n_people)
@@ -69,7 +70,7 @@ def draw_people(rng: np.random.Generator, book: Phrasebook, *, first_number: int
         registered_ms=registered_ms,
         tier=tier,
         session_rate=np.clip(SESSION_RATE[tier] * rng.lognormal(0.0, 0.45, n_people), 0.01, 4.0),
-        n_shown=rng.gamma(4.0, 1.75, n_people),
+        n_shown=rng.gamma(4.0, 2.2, n_people),
         patience=0.25 * rng.standard_normal(n_people),
         sociability=0.35 * rng.standard_normal(n_people),
         base_mood=0.5 * rng.standard_normal(n_people) + 0.15 * tier,
@@ -80,7 +81,7 @@ def draw_people(rng: np.random.Generator, book: Phrasebook, *, first_number: int
         habit=rng.choice(len(HABITS), size=n_people, p=HABIT_SHARES),
         interests=_interests(rng, book, n_people),
         next_interests=_interests(rng, book, n_people),
-        life_change_day=np.where(changes, rng.integers(0, n_days, n_people), NEVER),
+        life_change_day=np.where(changes, rng.integers(-BURN_IN_DAYS, n_days, n_people), NEVER),
         project_end_day=_project_ends(rng, registered_ms),
         n_followers=followers.astype(np.int64),
         personalisation_opt_out=rng.random(n_people) < 0.05,
@@ -89,13 +90,13 @@ def draw_people(rng: np.random.Generator, book: Phrasebook, *, first_number: int
 
 
 def _registrations(rng: np.random.Generator, n_people: int, n_days: int) -> Ints:
-    before = -rng.integers(0, OLDEST_DAYS * DAY_MS, n_people)
-    during = rng.integers(0, n_days * DAY_MS - HOUR_MS, n_people)
-    return np.where(rng.random(n_people) < REGISTERED_BEFORE_SHARE, before, during)
+    old = -rng.integers(OLD_DAYS[0] * DAY_MS, OLD_DAYS[1] * DAY_MS, n_people)
+    coming = rng.integers(-BURN_IN_DAYS * DAY_MS, n_days * DAY_MS, n_people)
+    return np.where(rng.random(n_people) < OLD_SHARE, old, coming)
 
 
 def _project_ends(rng: np.random.Generator, registered_ms: Ints) -> Ints:
-    begins = np.maximum(registered_ms // DAY_MS, 0)
+    begins = np.maximum(registered_ms // DAY_MS, -BURN_IN_DAYS)
     has_project = rng.random(len(begins)) < PROJECT_SHARE
     return np.where(has_project, begins + rng.integers(*PROJECT_DAYS, len(begins)), NEVER)
 

@@ -54,7 +54,9 @@ def write_texts(rng: np.random.Generator, notes: Notes, book: Phrasebook) -> lis
     """The text of each note, in the order of ``notes``."""
     draws = rng.random((len(notes.number), DRAWS_A_NOTE))
     rows = zip(notes.topic.tolist(), notes.quality.tolist(), notes.harms.tolist(), draws, strict=True)
-    return [_write(book, topic, quality, dict(zip(HARMS, harms, strict=True)), line) for topic, quality, harms, line in rows]
+    return [
+        _write(book, topic, quality, dict(zip(HARMS, harms, strict=True)), line) for topic, quality, harms, line in rows
+    ]
 
 
 def _write(book: Phrasebook, topic_index: int, quality: float, harms: Mapping[str, bool], draws: Floats) -> Text:
@@ -118,5 +120,7 @@ def _useful(dice: Dice, topic: Topic, common: Mapping[str, Any], quality: float)
     if quality > 0.5 or dice.chance(0.2):
         bullet = dice.pick(common["bullets"])
         yield dice.pick(common["middles"])
-        yield from (bullet.replace("1", str(i)) + tip for i, tip in enumerate(dice.some(topic.tips, dice.between(2, 4)), 1))
+        yield from (
+            bullet.replace("1", str(i)) + tip for i, tip in enumerate(dice.some(topic.tips, dice.between(2, 4)), 1)
+        )
     yield dice.pick(common["closings"]) + (dice.pick(common["emoji"]) if dice.chance(EMOJI_SHARE) else "")

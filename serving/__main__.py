@@ -1,0 +1,106 @@
+"""``python -m serving``: run the server, make and revoke its API keys."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from pydantic import ValidationError
+
+from serving.app import create_app
+from serving.errors import ServingError
+from serving.instants import now_us
+from serving.logs import configure_logging
+from serving.security import Scope, hash_key, new_key
+from serving.settings import Settings
+from serving.store.keys import StoredKey
+from serving.store.sqlite import SqliteKeys
+from serving.store.sqlite_file import open_sqlite, server_lock
+
+_DRAIN_S = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; 2 and one line on stderr where that can't be."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(Settings(), options)
+    except ValidationError as error:
+        return _fail("; ".join(f"MINGJIAN_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()))
+    except (ServingError, OSError) as error:
+        return _fail(str(error))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"serving: {message}", file=sys.stderr)
+    return 2
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> None:
+    with server_lock(settings.database):
+        pass  # refused here in one line; the app takes the lock for good when it starts
+    configure_logging(settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=options.host or settings.host,
+        port=settings.port if options.port is None else options.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+
+
+def _create_key(settings: Settings, options: argparse.Namespace) -> None:
+    key = new_key()
+    stored = StoredKey(hash_key(key), options.label, options.scopes, created_at=now_us())
+
+    async def add() -> None:
+        async with open_sqlite(settings.database) as file:
+            await SqliteKeys(file).add(stored)
+
+    asyncio.run(add())
+    print(key)
+
+
+def _revoke_key(settings: Settings, options: argparse.Namespace) -> None:
+    async def revoke() -> int:
+        async with open_sqlite(settings.database) as file:
+            return await SqliteKeys(file).revoke(options.label, now_us())
+
+    print(f"revoked {asyncio.run(revoke())}")
+
+
+def _scopes(text: str) -> frozenset[str]:
+    try:
+        return frozenset(Scope(name.strip()) for name in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; choose from {', '.join(Scope)}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m serving",
+        description="Mingjian's server. Settings come from MINGJIAN_* environment variables (see serving/settings.py).",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="serve until told to stop")
+    run.add_argument("--host", help="address to listen on (MINGJIAN_HOST, 127.0.0.1)")
+    run.add_argument("--port", type=int, help="port to listen on (MINGJIAN_PORT, 8000)")
+    run.set_defaults(command=_run)
+    create = commands.add_parser("create-key", help="make an API key and print it, this once")
+    create.add_argument("--scopes", type=_scopes, required=True, help=f"comma-separated, of: {', '.join(Scope)}")
+    create.add_argument("--label", required=True, help="who the key is for")
+    create.set_defaults(command=_create_key)
+    revoke = commands.add_parser("revoke-key", help="revoke all keys with a label; it takes a second to take effect")
+    revoke.add_argument("--label", required=True, help="the label given to create-key")
+    revoke.set_defaults(command=_revoke_key)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The app: what it is made of, and its start and end."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from serving.background import repeated
+from serving.churn import CHURN, ChurnScoring
+from serving.deps import Services
+from serving.errors import PROBLEM_RESPONSES, ServingError, answer_problem
+from serving.folding import Folder
+from serving.ingest import Ingest
+from serving.instants import Clock, now_us
+from serving.metrics import Metrics
+from serving.middleware import Edge
+from serving.routers import events, health, models, users
+from serving.security import KeyRing
+from serving.settings import Settings
+from serving.slots import Slots
+from serving.store.sqlite import SqliteJournal, SqliteKeys, SqliteStates
+from serving.store.sqlite_file import SqliteFile, open_sqlite, server_lock
+from serving.workers import Workers
+
+VERSION: Final = "0.1.0"
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> FastAPI:
+    """The ASGI app; its stores and models open when it starts and close when it ends."""
+    settings = settings or Settings()
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = await _start(stack, settings, metrics, clock)
+            yield
+
+    app = FastAPI(
+        title="Mingjian 明鉴",
+        version=VERSION,
+        description="Who is about to leave, and what should we do for them?",
+        lifespan=lifespan,
+        responses=PROBLEM_RESPONSES,
+    )
+    for router in (users.router, events.router, models.router, health.router):
+        app.include_router(router)
+    for error in (ServingError, RequestValidationError, HTTPException):
+        app.add_exception_handler(error, answer_problem)
+    app.add_middleware(Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    return app
+
+
+async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, clock: Clock) -> Services:
+    """Open, repair and load everything; the stack closes it in reverse."""
+    stack.enter_context(server_lock(settings.database))
+    file = await stack.enter_async_context(open_sqlite(settings.database))
+    workers = stack.enter_context(closing(Workers()))
+    services = _services(settings, file, workers, metrics, clock)
+    await services.folder.repair()
+    await services.slots.follow()
+    await stack.enter_async_context(repeated(services.slots.follow, every_s=settings.poll_s))
+    await stack.enter_async_context(repeated(services.folder.repair, every_s=settings.repair_s))
+    return services
+
+
+def _services(settings: Settings, file: SqliteFile, workers: Workers, metrics: Metrics, clock: Clock) -> Services:
+    journal, states = SqliteJournal(file), SqliteStates(file)
+    folder = Folder(journal, states, workers)
+    slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
+    return Services(
+        journal=journal,
+        states=states,
+        key_ring=KeyRing(SqliteKeys(file), open_access=settings.open_access),
+        slots=slots,
+        folder=folder,
+        ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
+        churn=ChurnScoring(slots, folder, workers, metrics=metrics, clock=clock),
+        metrics=metrics,
+        clock=clock,
+    )

@@ -1,0 +1,31 @@
+"""Work that repeats for as long as the app runs."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from serving.logs import failure
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def repeated(step: Callable[[], Awaitable[None]], *, every_s: float) -> AsyncIterator[None]:
+    """Await ``step`` again and again while the context lasts; a step that fails is logged and tried again."""
+    task = asyncio.create_task(_repeat(step, every_s))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _repeat(step: Callable[[], Awaitable[None]], every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await step()
+        except Exception as error:  # the outermost handler: no caller waits for this, and the next round must come
+            _log.error("background work failed", extra=failure(error))

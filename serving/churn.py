@@ -1,0 +1,91 @@
+"""Who is about to leave: the churn champion over users' states."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from features.schema import KIND_CODES
+from features.state import DAY_US, Event, UserState, UserStates
+from models.churn.scorer import TASK, ChurnScorer, ChurnScores
+from models.errors import BundleError
+from serving.errors import FieldProblem, InvalidError, NoModelError
+from serving.folding import Folder
+from serving.instants import CLOCK_SKEW_US, Clock
+from serving.metrics import Metrics
+from serving.slots import LiveModel, Slots, Task
+from serving.workers import Workers
+
+_CANARY_AS_OF: Final = 20_000 * DAY_US
+_CANARY: Final = UserState().fold([Event(KIND_CODES["open"], _CANARY_AS_OF - 1)]).encode()
+
+
+def _canary(scorer: ChurnScorer, n_rows: int) -> None:
+    scores = scorer.score(UserStates.decode([_CANARY] * n_rows), _CANARY_AS_OF)
+    if not ((scores.probability >= 0) & (scores.probability <= 1)).all():
+        raise BundleError("an active user's churn probability is not between 0 and 1")
+
+
+CHURN: Final = Task(TASK, ChurnScorer, _canary)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChurnAnswer:
+    """Users scored by one model.
+
+    ``user_ids`` are the different ones, with a row each in ``scores``; ``rows`` are the rows of those asked for, in
+    order, and ``columns`` those of the horizons.
+    """
+
+    model: LiveModel[ChurnScorer]
+    as_of: int
+    user_ids: Sequence[str]
+    scores: ChurnScores
+    rows: Sequence[int]
+    columns: Sequence[int]
+
+
+class ChurnScoring:
+    """Scores users; it reads and changes nothing."""
+
+    def __init__(self, slots: Slots, folder: Folder, workers: Workers, *, metrics: Metrics, clock: Clock) -> None:
+        self._slots = slots
+        self._folder = folder
+        self._workers = workers
+        self._metrics = metrics
+        self._clock = clock
+
+    async def score(
+        self, user_ids: Sequence[str], *, as_of: int | None, horizon_days: Sequence[int] | None
+    ) -> ChurnAnswer:
+        """Score users as of an instant, now by default, at some of the model's horizons, all by default.
+
+        NoModelError while no champion is live; InvalidError for an instant or a horizon that can't be answered.
+        """
+        model = self._slots.champion(CHURN)
+        if model is None:
+            raise NoModelError("no churn model has been released to this server")
+        columns = _columns(model.scorer.settings.horizon_days, horizon_days)
+        as_of = self._instant(as_of)
+        rows = {user_id: row for row, user_id in enumerate(dict.fromkeys(user_ids))}
+        states = await self._folder.states_at(list(rows), as_of)
+        scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
+        for status, n in Counter(scores.status).items():
+            self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
+        return ChurnAnswer(model, as_of, list(rows), scores, [rows[user_id] for user_id in user_ids], columns)
+
+    def _instant(self, as_of: int | None) -> int:
+        now = self._clock()
+        if as_of is not None and not 0 <= as_of <= now + CLOCK_SKEW_US:
+            detail = "must lie between 1970 and five minutes from now"
+            raise InvalidError("as_of is out of range", errors=[FieldProblem("/as_of", "out_of_range", detail)])
+        return now if as_of is None else as_of
+
+
+def _columns(offered: Sequence[int], asked: Sequence[int] | None) -> Sequence[int]:
+    if asked is None:
+        return range(len(offered))
+    if not set(asked) <= set(offered):
+        detail = f"this model's horizons are {', '.join(map(str, offered))} days"
+        raise InvalidError(detail, errors=[FieldProblem("/horizons", "unknown_horizon", detail)])
+    return [place for place, days in enumerate(offered) if days in asked]

@@ -1,0 +1,103 @@
+"""The outermost layer of the app: names, limits, measures and logs every request, and answers what nothing else did."""
+
+import logging
+import re
+import secrets
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import answer_problem
+from serving.logs import failure
+from serving.metrics import Metrics
+
+_log = logging.getLogger("serving.requests")
+
+REQUEST_ID: Final = "X-Request-ID"
+_SANE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_OUTCOMES: Final = {4: "refused", 5: "failed"}
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+@dataclass(slots=True)
+class Call:
+    """One request under way."""
+
+    request_id: str
+    started: float = field(default_factory=perf_counter)
+    status: int = 0
+
+    @property
+    def took_ms(self) -> float:
+        """Milliseconds since the request came in."""
+        return round((perf_counter() - self.started) * 1000, 3)
+
+
+class Edge:
+    """Pure ASGI middleware. ``scope["state"]["call"]`` is the request's ``Call``."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; the app's other traffic (its start and end) passes untouched."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        asked_id = headers.get(REQUEST_ID, "")
+        call = Call(asked_id if _SANE.fullmatch(asked_id) else secrets.token_hex(8))
+        scope.setdefault("state", {})["call"] = call
+
+        async def named_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = call.request_id
+            await send(message)
+
+        try:
+            await self._app(scope, self._limited(receive, headers), named_send)
+        except Exception as error:  # the outermost handler: nothing unforeseen goes further
+            _log.error("request failed", extra={"request_id": call.request_id, **failure(error)})
+            if not call.status:
+                response = await answer_problem(Request(scope), error)
+                await response(scope, receive, named_send)
+        self._note(scope, call)
+        return None
+
+    def _limited(self, receive: Receive, headers: Headers) -> Receive:
+        """``receive`` that stops at the limit: by the declared length, or by what has come."""
+        declared = headers.get("content-length", "")
+        n_declared, n_bytes = int(declared) if declared.isdecimal() else 0, 0
+
+        async def limited() -> Message:
+            nonlocal n_bytes
+            message = await receive()
+            n_bytes += len(message.get("body", b""))
+            if max(n_declared, n_bytes) > self._max_body_bytes:
+                raise HTTPException(413)
+            return message
+
+        return limited
+
+    def _note(self, scope: Scope, call: Call) -> None:
+        """Count and log a request by its route's template; what no route took is ``unmatched``."""
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = getattr(scope.get("route"), "path", "unmatched")
+        seconds = perf_counter() - call.started
+        self._metrics.requests.labels(method, route, call.status).inc()
+        self._metrics.latency.labels(method, route, _OUTCOMES.get(call.status // 100, "ok")).observe(seconds)
+        fields = {
+            "method": method,
+            "route": route,
+            "status": call.status,
+            "took_ms": call.took_ms,
+            "request_id": call.request_id,
+        }
+        _log.info("request", extra=fields)

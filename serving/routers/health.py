@@ -1,0 +1,56 @@
+"""Health: is it alive, is it ready, how is it doing. Open to all, for orchestrators; nothing here names a user."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from models.errors import BundleError
+from serving.churn import CHURN
+from serving.deps import AllServices, ThisCall
+from serving.errors import StoreError
+from serving.schemas import Alive, Readiness
+from serving.slots import Slots
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez(call: ThisCall) -> Alive:
+    """Answer, while the process can."""
+    return Alive(request_id=call.request_id, took_ms=call.took_ms)
+
+
+@router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
+async def readyz(services: AllServices, call: ThisCall) -> Response:
+    """Try what scoring needs: the stores, and an inference through each champion; 503 unless all is well."""
+    checks = {"stores": await _stores(services), "churn": _champion(services.slots)}
+    ready = set(checks.values()) == {"ok"}
+    answer = Readiness(request_id=call.request_id, took_ms=call.took_ms, ready=ready, checks=checks)
+    headers = {} if ready else {"Retry-After": "1"}
+    return JSONResponse(answer.model_dump(), 200 if ready else 503, headers)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(services: AllServices) -> Response:
+    """Give the metrics in Prometheus' text format."""
+    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _stores(services: AllServices) -> str:
+    try:
+        unfolded = await services.journal.last_seq() - await services.states.watermark()
+    except StoreError:
+        return "unreachable"
+    services.metrics.unfolded.set(unfolded)
+    return "ok"
+
+
+def _champion(slots: Slots) -> str:
+    live = slots.champion(CHURN)
+    if live is None:
+        return "no_model"
+    try:
+        CHURN.canary(live.scorer, 1)
+    except BundleError:
+        return "failed"
+    return "ok"

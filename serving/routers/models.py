@@ -1,0 +1,37 @@
+"""Models: what is live, and what was refused."""
+
+from fastapi import APIRouter
+
+from serving.deps import AllServices, ThisCall, requires
+from serving.instants import to_datetime
+from serving.schemas import ModelOut, Models, RefusedOut
+from serving.security import Scope
+from serving.slots import LiveModel, Refusal
+
+router = APIRouter(prefix="/v1", tags=["models"], dependencies=[requires(Scope.SCORE, Scope.ADMIN)])
+
+
+@router.get("/models")
+async def list_models(services: AllServices, call: ThisCall) -> Models:
+    """List the model in each slot, and the releases that slots refused."""
+    live = [_live(model) for model in services.slots.live()]
+    refused = [_refused(refusal) for refusal in services.slots.refused()]
+    return Models(request_id=call.request_id, took_ms=call.took_ms, live=live, refused=refused)
+
+
+def _live(live: LiveModel[object]) -> ModelOut:
+    return ModelOut(
+        name=live.model,
+        role=live.role,
+        version=live.pointer.version,
+        digest=live.pointer.digest,
+        released_at=live.pointer.released_at,
+        loaded_at=to_datetime(live.loaded_at),
+        gates=dict(live.pointer.gates),
+    )
+
+
+def _refused(refusal: Refusal) -> RefusedOut:
+    return RefusedOut(
+        name=refusal.model, role=refusal.role, digest=refusal.digest, reason=refusal.reason, at=to_datetime(refusal.at)
+    )

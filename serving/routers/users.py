@@ -1,0 +1,86 @@
+"""Users: their profiles and their scores."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from models.churn.scorer import ChurnStatus
+from serving.churn import ChurnAnswer
+from serving.deps import FactIngest, ThisCall, UserScoring, requires
+from serving.instants import to_datetime, to_us
+from serving.middleware import Call
+from serving.schemas import Churn, Id, ModelRef, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
+from serving.security import Scope
+
+router = APIRouter(prefix="/v1", tags=["users"])
+
+_REASONS = {
+    ChurnStatus.SCORED: [],
+    ChurnStatus.COLD_START: [
+        Reason(code="no_activity", zh="尚无该用户的活跃记录", en="No activity of this user is known yet")
+    ],
+    ChurnStatus.INACTIVE: [
+        Reason(
+            code="inactive",
+            zh="该用户近期不活跃,不在预测范围内",
+            en="Not active lately: not among those predicted",
+        )
+    ],
+}
+
+
+@router.put("/users/{user_id}", dependencies=[requires(Scope.INGEST)])
+async def put_user(user_id: Annotated[Id, Path()], body: Profile, ingest: FactIngest, call: ThisCall) -> ProfileStored:
+    """Store a user's profile in place of the one before."""
+    profile = dict(body)
+    if body.registered_at:
+        profile["registered_at"] = to_us(body.registered_at)
+    folded = await ingest.profile(user_id, profile)
+    return ProfileStored(
+        request_id=call.request_id, took_ms=call.took_ms, degraded=[] if folded else ["states"], user_id=user_id
+    )
+
+
+@router.post("/users:score", dependencies=[requires(Scope.SCORE)])
+async def score_users(body: ScoreUsers, scoring: UserScoring, call: ThisCall) -> UserScores:
+    """Score up to 1,000 users: who is about to leave. A result for each, in order; nothing is stored.
+
+    A user without any activity is a `cold_start`, one not active lately `inactive`: neither has probabilities.
+    """
+    as_of = to_us(body.as_of) if body.as_of else None
+    return _scores(await scoring.score(body.user_ids, as_of=as_of, horizon_days=body.horizons), call)
+
+
+def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
+    pointer = answer.model.pointer
+    results = _results(answer)
+    return UserScores(
+        request_id=call.request_id,
+        model=ModelRef(
+            name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
+        ),
+        features_as_of=to_datetime(answer.as_of),
+        results=[results[row] for row in answer.rows],
+        took_ms=call.took_ms,
+    )
+
+
+def _results(answer: ChurnAnswer) -> list[UserScore]:
+    """A result per different user."""
+    settings = answer.model.scorer.settings
+    horizons = [(column, settings.horizon_days[column], settings.thresholds[column]) for column in answer.columns]
+    return [
+        UserScore(
+            user_id=user_id,
+            status=status.value,
+            churn=[
+                Churn(horizon_days=days, probability=row[column], threshold=threshold, at_risk=row[column] >= threshold)
+                for column, days, threshold in horizons
+                if status is ChurnStatus.SCORED
+            ],
+            reasons=_REASONS[status],
+        )
+        for user_id, status, row in zip(
+            answer.user_ids, answer.scores.status, answer.scores.probability.tolist(), strict=True
+        )
+    ]

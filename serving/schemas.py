@@ -1,0 +1,211 @@
+"""The JSON of the API: what comes in, strictly, and what goes out."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+
+from features.schema import EVENT_KINDS
+
+MAX_EVENTS: Final = 1_000
+MAX_USERS: Final = 1_000
+
+_PLAIN: Final = r"^[^\x00-\x1f\x7f]+$"
+
+
+def _text(value: object) -> object:
+    """Instants come as ISO 8601 text; a number could mean seconds or milliseconds."""
+    if not isinstance(value, str):
+        raise ValueError("an instant is ISO 8601 text with a zone")
+    return value
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PLAIN)]
+EventName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PLAIN)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_text)]
+Number = Annotated[float, Strict()]
+Count = Annotated[int, Strict(), Field(ge=0, le=10**12)]
+Flag = Annotated[bool, Strict()]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Answer(BaseModel):
+    """What every answer has; ``degraded`` names what it had to do without."""
+
+    request_id: str
+    took_ms: float
+    degraded: list[str] = []
+
+
+class EventIn(_Body):
+    """Something a user did, or that was shown to them."""
+
+    event_id: Id
+    user_id: Id
+    event: EventName = Field(description=f"One of {', '.join(EVENT_KINDS)}; any other name counts as other.")
+    occurred_at: Instant
+    note_id: Id | None = None
+    value: Number | None = Field(None, description="Seconds for read, money for purchase, rating for like.")
+    target_user_id: Id | None = None
+    session_id: Id | None = None
+    recommendation_id: Id | None = None
+
+
+class Events(_Body):
+    """A batch of events."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "events": [
+                    {
+                        "event_id": "e-1001",
+                        "user_id": "u-7",
+                        "event": "read",
+                        "note_id": "n-42",
+                        "occurred_at": "2025-05-01T20:15:00+08:00",
+                        "value": 38.5,
+                    }
+                ]
+            }
+        }
+    )
+
+    events: list[EventIn] = Field(min_length=1, max_length=MAX_EVENTS)
+
+
+class EventResult(BaseModel):
+    """What became of one event; ``code`` and ``detail`` say why it was not taken."""
+
+    event_id: str
+    status: Literal["accepted", "duplicate", "conflict", "rejected"]
+    code: str | None
+    detail: str | None
+    warnings: list[str]
+
+
+class EventResults(Answer):
+    """A result per event, in order. What is accepted is on disk."""
+
+    results: list[EventResult]
+
+
+class Profile(_Body):
+    """All that is known of a user beside their events; what is left out becomes unknown."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"registered_at": "2024-11-03T09:00:00+08:00", "n_followers": 12}}
+    )
+
+    registered_at: Instant | None = None
+    n_followers: Count | None = None
+    personalisation_opt_out: Flag | None = None
+    is_minor: Flag | None = None
+
+
+class ProfileStored(Answer):
+    """The profile is on disk."""
+
+    user_id: str
+
+
+class ScoreUsers(_Body):
+    """Whom to score, as of when (now by default), at which of the model's horizons (all by default)."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"user_ids": ["u-7", "u-8"], "horizons": [7, 30]}})
+
+    user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
+    as_of: Instant | None = None
+    horizons: list[Annotated[int, Strict()]] | None = Field(None, min_length=1, max_length=32)
+
+
+class ModelRef(BaseModel):
+    """The model that answered."""
+
+    name: str
+    version: str
+    alias: str
+    digest: str
+
+
+class ScoringAnswer(Answer):
+    """What every answer with scores has; the features held only what happened before ``features_as_of``."""
+
+    model: ModelRef
+    policy_version: str | None = None
+    features_as_of: datetime
+
+
+class Reason(BaseModel):
+    """Why, for a program (``code``) and for people."""
+
+    code: str
+    zh: str
+    en: str
+
+
+class Churn(BaseModel):
+    """The probability that the user shows no activity in the ``horizon_days`` to come."""
+
+    horizon_days: int
+    probability: float = Field(ge=0, le=1)
+    threshold: float
+    at_risk: bool
+
+
+class UserScore(BaseModel):
+    """One user's scores: none for a user never seen active (``cold_start``) or not of late (``inactive``)."""
+
+    user_id: str
+    status: Literal["scored", "cold_start", "inactive"]
+    churn: list[Churn]
+    reasons: list[Reason]
+
+
+class UserScores(ScoringAnswer):
+    """A score per user asked for, in order."""
+
+    results: list[UserScore]
+
+
+class ModelOut(BaseModel):
+    """A live model: ``name`` and ``role`` are its slot."""
+
+    name: str
+    role: str
+    version: str
+    digest: str
+    released_at: str
+    loaded_at: datetime
+    gates: dict[str, Any]
+
+
+class RefusedOut(BaseModel):
+    """A release that is not served, and why."""
+
+    name: str
+    role: str
+    digest: str | None
+    reason: str
+    at: datetime
+
+
+class Models(Answer):
+    """What is live, and what was refused."""
+
+    live: list[ModelOut]
+    refused: list[RefusedOut]
+
+
+class Alive(Answer):
+    """The process answers."""
+
+
+class Readiness(Answer):
+    """Each check by name: ``ok``, or what is wrong."""
+
+    ready: bool
+    checks: dict[str, str]

@@ -1,0 +1,158 @@
+"""The live models: a slot per (model, role), each following its pointer file.
+
+A new release is read, verified and warmed on a thread beside the old model, then swapped in by one assignment; whoever
+took the old model finishes with it. A release that fails any check is refused, once, and the old model serves on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar, cast
+
+from models.bundle import Bundle, read_bundle
+from models.errors import BundleError, ContractError
+from models.pointer import ROLES, Pointer, parse_pointer, pointer_path
+from serving.instants import Clock
+from serving.metrics import Metrics
+
+S = TypeVar("S")
+
+_log = logging.getLogger(__name__)
+
+_WARM_UP: Final = (1, 1_000)
+"""The batch sizes that a model answers before it goes live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[S]):
+    """A kind of model: its name, what makes a scorer of a bundle, and a dummy inference on a number of rows.
+
+    ``canary`` raises BundleError for an answer that can't be right.
+    """
+
+    model: str
+    scorer: Callable[[Bundle], S]
+    canary: Callable[[S, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel(Generic[S]):
+    """A model in a slot, with the release it came by."""
+
+    model: str
+    role: str
+    pointer: Pointer
+    loaded_at: int
+    scorer: S
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a slot's present pointer is not followed; without a digest where the pointer itself can't be read."""
+
+    model: str
+    role: str
+    digest: str | None
+    reason: str
+    at: int
+
+
+@dataclass(slots=True)
+class _Slot:
+    task: Task[Any]
+    role: str
+    pointer_text: str | None = None
+    live: LiveModel[Any] | None = None
+    refusal: Refusal | None = None
+
+
+class Slots:
+    """The slots of all tasks; ``follow`` looks at each pointer once."""
+
+    def __init__(self, bundles: Path, tasks: Sequence[Task[Any]], *, metrics: Metrics, clock: Clock) -> None:
+        self._bundles = bundles
+        self._slots = {(task.model, role): _Slot(task, role) for task in tasks for role in ROLES}
+        self._metrics = metrics
+        self._clock = clock
+        for slot in self._slots.values():
+            metrics.slot_live.labels(**_where(slot)).set(0)
+            metrics.slot_refused.labels(**_where(slot)).set(0)
+
+    def champion(self, task: Task[S]) -> LiveModel[S] | None:
+        """The model that answers for a task, if any."""
+        return cast("LiveModel[S] | None", self._slots[task.model, "champion"].live)
+
+    def live(self) -> Iterator[LiveModel[Any]]:
+        """What serves, in a fixed order of slots."""
+        return (slot.live for slot in self._slots.values() if slot.live)
+
+    def refused(self) -> Iterator[Refusal]:
+        """Which pointers are not followed, and why."""
+        return (slot.refusal for slot in self._slots.values() if slot.refusal)
+
+    async def follow(self) -> None:
+        """Look at each pointer; load and swap where one changed."""
+        for slot in self._slots.values():
+            text = _read(pointer_path(self._bundles, slot.task.model, slot.role))
+            if text == slot.pointer_text:
+                continue
+            slot.pointer_text = text
+            self._set_refusal(slot, None)
+            if text is None:
+                _log.warning("pointer removed, the model serves on", extra=_where(slot))
+            else:
+                await self._try(slot, text)
+
+    async def _try(self, slot: _Slot, text: str) -> None:
+        digest = None
+        try:
+            pointer = parse_pointer(text)
+            digest = pointer.digest
+            self._swap(slot, pointer, await asyncio.to_thread(self._scorer, slot.task, digest))
+        except (BundleError, ContractError) as error:
+            self._refuse(slot, digest, str(error))
+
+    def _scorer(self, task: Task[S], digest: str) -> S:
+        """A verified, warm scorer: the one that another slot has of the same bundle, or a new one."""
+        for live in self.live():
+            if (live.model, live.pointer.digest) == (task.model, digest):
+                return cast("S", live.scorer)
+        path = self._bundles / task.model / digest
+        try:
+            scorer = task.scorer(read_bundle(path))
+            for n_rows in _WARM_UP:
+                task.canary(scorer, n_rows)
+        except (BundleError, ContractError):
+            raise
+        except Exception as error:  # a foreign bundle can break any step, and onnxruntime's errors have no base class
+            raise BundleError(f"can't be used: {type(error).__name__}: {str(error)[:200]}") from error
+        return scorer
+
+    def _swap(self, slot: _Slot, pointer: Pointer, scorer: object) -> None:
+        slot.live = LiveModel(slot.task.model, slot.role, pointer, self._clock(), scorer)
+        self._metrics.slot_live.labels(**_where(slot)).set(1)
+        self._metrics.swaps.labels(**_where(slot)).inc()
+        _log.info("model live", extra={**_where(slot), "version": pointer.version, "digest": pointer.digest})
+
+    def _refuse(self, slot: _Slot, digest: str | None, reason: str) -> None:
+        self._set_refusal(slot, Refusal(slot.task.model, slot.role, digest, reason, self._clock()))
+        self._metrics.refusals.labels(**_where(slot)).inc()
+        _log.error("release refused", extra={**_where(slot), "digest": digest, "reason": reason})
+
+    def _set_refusal(self, slot: _Slot, refusal: Refusal | None) -> None:
+        slot.refusal = refusal
+        self._metrics.slot_refused.labels(**_where(slot)).set(refusal is not None)
+
+
+def _where(slot: _Slot) -> dict[str, str]:
+    return {"model": slot.task.model, "role": slot.role}
+
+
+def _read(pointer: Path) -> str | None:
+    """The text of a pointer file, garbled where it is no text; None where there is none."""
+    try:
+        return pointer.read_text(errors="replace")
+    except OSError:
+        return None

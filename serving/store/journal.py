@@ -1,0 +1,86 @@
+"""The journal: every fact about a user in the order it became known. It is the truth; states are made from it."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class FactType(StrEnum):
+    """What a fact is: something that happened, or a user's profile as it was put."""
+
+    EVENT = "event"
+    PROFILE = "profile"
+
+
+class Fact(NamedTuple):
+    """What is appended; instants are microseconds since 1970 UTC.
+
+    ``event_id`` names an event once and for all; ``event`` is its name as it was sent; ``body`` is the JSON of a fact
+    that is no event.
+    """
+
+    type: FactType
+    user_id: str
+    occurred_at: int
+    received_at: int
+    event_id: str | None = None
+    event: str | None = None
+    note_id: str | None = None
+    value: float | None = None
+    target_user_id: str | None = None
+    session_id: str | None = None
+    recommendation_id: str | None = None
+    body: str | None = None
+
+
+class Entry(NamedTuple):
+    """A fact as folding reads it, with its place in the journal."""
+
+    seq: int
+    type: FactType
+    occurred_at: int
+    event: str | None
+    value: float | None
+    body: str | None
+
+
+class AppendStatus(StrEnum):
+    """What became of a fact: a ``duplicate`` was there already, in a ``conflict`` its id was, with another content."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+class Touched(NamedTuple):
+    """The users that a stretch of the journal is about, and the last ``seq`` in it."""
+
+    user_ids: frozenset[str]
+    last_seq: int
+
+
+class Journal(Protocol):
+    """An append-only log.
+
+    Each fact has a ``seq`` above that of every fact visible before it: whoever has read up to a ``seq`` never misses
+    a smaller one that appears later. Every method raises StoreError when the store can't do it now.
+    """
+
+    async def append(self, facts: Sequence[Fact]) -> list[AppendStatus]:
+        """Append in order and return once durable, all or (StoreError) none; a status per fact.
+
+        An ``event_id`` is taken once, in this batch or before it; ``received_at`` is no part of a fact's content.
+        """
+        ...
+
+    async def entries(self, after: Mapping[str, int]) -> dict[str, list[Entry]]:
+        """Per user, ascending: the entries above the ``seq`` given for that user; users without any are left out."""
+        ...
+
+    async def touched(self, after: int, *, limit: int) -> Touched:
+        """Who the first ``limit`` facts above ``after`` are about; no one, and ``after`` itself, at the end."""
+        ...
+
+    async def last_seq(self) -> int:
+        """The ``seq`` of the newest fact; 0 before the first."""
+        ...

@@ -1,0 +1,29 @@
+"""The API keys: only their SHA-256 is kept."""
+
+from typing import NamedTuple, Protocol
+
+
+class StoredKey(NamedTuple):
+    """A key as kept; a revoked one has ``revoked_at``."""
+
+    key_hash: str
+    label: str
+    scopes: frozenset[str]
+    created_at: int
+    revoked_at: int | None = None
+
+
+class KeyStore(Protocol):
+    """Keys by hash. Every method raises StoreError when the store can't do it now."""
+
+    async def find(self, key_hash: str) -> StoredKey | None:
+        """The key with this SHA-256 (hex), revoked or not."""
+        ...
+
+    async def add(self, key: StoredKey) -> None:
+        """Keep a new key."""
+        ...
+
+    async def revoke(self, label: str, at: int) -> int:
+        """Revoke every key in force with this label; how many there were."""
+        ...

@@ -1,0 +1,8 @@
+"""Alembic's entry: runs the steps on the connection that ``schema.migrate`` hands over, in its transaction."""
+
+from alembic import context
+
+from serving.store.tables import METADATA
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA, render_as_batch=True)
+context.run_migrations()

@@ -1,0 +1,119 @@
+"""One SQLite file held by one server: migrated, written by one thread, read without waiting for it."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from serving.errors import StoreError, StoreInUseError
+from serving.store.schema import migrate
+from serving.store.sqlite_writer import Job, SqliteWriter
+
+T = TypeVar("T")
+
+_PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL")
+_BUSY_TIMEOUT_S: Final = 5
+
+
+class SqliteFile:
+    """An open database file. A job is a function of a connection; StoreError where it fails."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = _engine(path)
+        self._writing = _engine(path)
+        event.listen(self._writing, "begin", _begin_immediate)
+        try:
+            with self._writing.begin() as connection:
+                migrate(connection)
+            self._here, self._there = self._engine.connect(), self._engine.connect()
+        except SQLAlchemyError as error:
+            raise StoreError(f"{path} can't be opened: {error}") from error
+        self._writer = SqliteWriter(self._writing)
+        self._reader = ThreadPoolExecutor(1, "sqlite-reader")
+
+    async def write(self, job: Job[T]) -> T:
+        """The result of a job once all its changes are on disk."""
+        return await self._writer.write(job)
+
+    async def read(self, job: Job[T], *, many: bool) -> T:
+        """The result of a job that only reads.
+
+        A few rows take microseconds, less than changing threads, and are read right here on the event loop; ``many``
+        on a thread of their own.
+        """
+        try:
+            if many:
+                return await asyncio.get_running_loop().run_in_executor(self._reader, job, self._there)
+            return job(self._here)
+        except SQLAlchemyError as error:
+            raise StoreError("the database can't be read") from error
+
+    async def close(self) -> None:
+        """Finish what is being written and read, then let go of the file."""
+        await self._writer.close()
+        self._reader.shutdown()
+        for connection in (self._here, self._there):
+            connection.close()
+        for engine in (self._writing, self._engine):
+            engine.dispose()
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[SqliteFile]:
+    """The file, made and migrated where needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = SqliteFile(path)
+    try:
+        yield file
+    finally:
+        await file.close()
+
+
+@contextmanager
+def server_lock(path: Path) -> Iterator[None]:
+    """Be the one server on this file; StoreInUseError while another process is.
+
+    The operating system lets go of the lock when the process ends, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise StoreInUseError(
+                f"{path} is in use by another server (process {lock.read() or 'unknown'}): "
+                "one SQLite file serves one process, so stop that one or choose another data folder"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _engine(path: Path) -> Engine:
+    """An engine whose connections leave transactions to us: each statement alone commits itself."""
+    arguments = {"timeout": _BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args=arguments, hide_parameters=True)
+    event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,55 @@
+"""The tables, as the migrations leave them."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA: Final = MetaData()
+
+_SEQ: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+
+FACTS: Final = Table(
+    "facts",
+    METADATA,
+    Column("seq", _SEQ, primary_key=True, autoincrement=True),
+    Column("type", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("event_id", Text),
+    Column("event", Text),
+    Column("note_id", Text),
+    Column("value", Float),
+    Column("target_user_id", Text),
+    Column("session_id", Text),
+    Column("recommendation_id", Text),
+    Column("body", Text),
+    Index("ix_facts_event_id", "event_id", unique=True),
+    Index("ix_facts_user_id_seq", "user_id", "seq"),
+    sqlite_autoincrement=True,  # a deleted row's seq is never used again
+)
+
+USER_STATES: Final = Table(
+    "user_states",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("encoded", LargeBinary, nullable=False),
+    Column("applied_seq", BigInteger, nullable=False),
+)
+
+WATERMARKS: Final = Table(
+    "watermarks",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+API_KEYS: Final = Table(
+    "api_keys",
+    METADATA,
+    Column("key_hash", Text, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)

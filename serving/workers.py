@@ -1,0 +1,30 @@
+"""A small thread pool for work that would hold the event loop for milliseconds."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+N_THREADS: Final = 2
+MANY_USERS: Final = 50
+"""Work on fewer users takes less than a change of threads costs the tail of the latencies."""
+
+
+class Workers:
+    """Runs functions for a number of users: few right here on the event loop, many on a thread."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(N_THREADS, "worker")
+
+    async def run(self, n_users: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result."""
+        if n_users < MANY_USERS:
+            return function(*args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what runs, then end the threads."""
+        self._threads.shutdown()

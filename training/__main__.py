@@ -1,0 +1,211 @@
+"""The command line of training: ``python -m training COMMAND``.
+
+Exit status: 0 done; 1 what was asked can't be done (one line on stderr says why); 2 a gate failed and nothing moved.
+"""
+
+import argparse
+import getpass
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from features.errors import DataError
+from features.sources import Dataset
+from models.errors import BundleError, ContractError, ExportError
+from training.config import read_config
+from training.errors import ConfigError, GateError, ReleaseError
+
+if TYPE_CHECKING:
+    from training.tracking import Registry
+
+OK, FAILED, GATE_FAILED = 0, 1, 2
+_KNOWN = (BundleError, ConfigError, ContractError, DataError, ExportError, ReleaseError)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with 1: status 2 is a failed gate's."""
+        self.print_usage(sys.stderr)
+        self.exit(FAILED, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except GateError as error:
+        print(f"gate failed: {error}", file=sys.stderr)
+        return GATE_FAILED
+    except _KNOWN as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    return status
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print what a dataset's tables hold, once they are known to keep the contract."""
+    for summary in Dataset(options.data, now=_now()).summaries.values():
+        print(f"{summary.file}: {summary.n_rows:,} rows")
+        for event, n in summary.unknown_events.items():
+            print(f"  event {event!r} is not in the vocabulary: {n:,} rows count as 'other'")
+    return OK
+
+
+def sample(options: argparse.Namespace) -> int:
+    """Write a synthetic community."""
+    from training.sample.generate import generate  # noqa: PLC0415
+
+    with _progress() as step:
+        generate(
+            options.out,
+            n_users=options.users,
+            n_days=options.days,
+            seed=options.seed,
+            start=options.start,
+            progress=lambda done, total: step("making a synthetic community", done, total),
+        )
+    return OK
+
+
+def churn(options: argparse.Namespace) -> int:
+    """Train a churn model; register it if its gates hold."""
+    from training.runs import register, run_churn, write_report  # noqa: PLC0415
+    from training.tracking import model_name  # noqa: PLC0415
+
+    config = read_config(options.config)
+    with _progress() as step, tempfile.TemporaryDirectory() as folder:
+        step("checking the data", 0, 1)
+        run = run_churn(config, Dataset(options.data, now=_now()), Path(folder), step)
+        write_report(run.report, options.report)
+        step("logging to MLflow", 1, 1)
+        version = register(run, _registry(options), Path(folder))
+    print(f"report: {options.report}")
+    print(f"registered {model_name(version.task)} version {version.number} as challenger")
+    return OK
+
+
+def promote(options: argparse.Namespace) -> int:
+    """Make the challenger champion if it holds its own."""
+    from training import promotion  # noqa: PLC0415
+
+    config, dataset = read_config(options.config), Dataset(options.data, now=_now())
+    reason = promotion.Reason(options.by, options.why)
+    version = promotion.promote(_registry(options), options.model, dataset, config, reason)
+    print(f"{version.task} version {version.number} is champion")
+    return OK
+
+
+def rollback(options: argparse.Namespace) -> int:
+    """Make the champion before the present one champion again."""
+    from training import promotion  # noqa: PLC0415
+
+    reason = promotion.Reason(options.by, options.why)
+    version = promotion.rollback(_registry(options), options.model, reason)
+    print(f"{version.task} version {version.number} is champion again")
+    return OK
+
+
+def release(options: argparse.Namespace) -> int:
+    """Copy what the aliases name to the folder that serving watches, once or for ever."""
+    from training import release as agent  # noqa: PLC0415
+
+    registry = _registry(options)
+    while True:
+        for done in agent.release(registry, options.bundles):
+            print(f"released {done.task} {done.role}: version {done.version.number}", flush=True)
+        if not options.watch:
+            return OK
+        time.sleep(options.every_s)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--home", type=Path, default=Path("var"), help="where runs and bundles are kept (default: var)")
+    parser.add_argument(
+        "--registry",
+        default=os.environ.get("MLFLOW_TRACKING_URI"),
+        help="MLflow's address (default: MLFLOW_TRACKING_URI, else an embedded store below --home)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_data_commands(commands)
+    _add_model_commands(commands)
+    return parser
+
+
+def _add_data_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    one = _command(commands, check)
+    one.add_argument("--data", type=Path, required=True, help="a folder in the data contract")
+    one = _command(commands, sample)
+    one.add_argument("--users", type=int, default=5000)
+    one.add_argument("--days", type=int, default=120)
+    one.add_argument("--seed", type=int, default=7)
+    one.add_argument(
+        "--start", type=date.fromisoformat, default=date(2026, 1, 1), help="first day (default: 2026-01-01)"
+    )
+    one.add_argument("--out", type=Path, required=True, help="the folder to write")
+
+
+def _add_model_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    one = _command(commands, churn)
+    _add_data(one)
+    one.add_argument("--report", type=Path, default=Path("var/reports/churn.json"), help="where the figures go (JSON)")
+    one = _command(commands, promote)
+    _add_data(one)
+    _add_move(one)
+    _add_move(_command(commands, rollback))
+    one = _command(commands, release)
+    one.add_argument("--bundles", type=Path, default=Path("var/bundles"), help="the folder that serving watches")
+    one.add_argument("--watch", action="store_true", help="keep running")
+    one.add_argument("--every-s", type=float, default=5.0, help="seconds between looks while watching")
+
+
+def _command(
+    commands: "argparse._SubParsersAction[_Parser]", run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    added = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+    added.set_defaults(run=run)
+    return added
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, required=True, help="a folder in the data contract")
+    command.add_argument("--config", type=Path, help="a TOML file (docs/training.md)")
+
+
+def _add_move(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", choices=["churn"])
+    command.add_argument("--by", default=getpass.getuser(), help="who decides (default: the user of this machine)")
+    command.add_argument("--why", default="", help="kept with the version")
+
+
+def _registry(options: argparse.Namespace) -> "Registry":
+    from training.tracking import Registry  # noqa: PLC0415
+
+    return Registry(options.registry, options.home / "mlflow")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A line on stderr that says what is being done."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task("starting", total=1)
+        yield lambda what, done, total: shown.update(task, description=what, completed=done, total=total)
+
+
+def _now() -> int:
+    return round(time.time() * 1_000_000)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The churn recipe: from an event log to a judged model, ready to be written as ONNX."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from features.schema import EVENT_KINDS, IMPRESSION
+from features.snapshots import EventLog, log_span
+from features.sources import Dataset
+from features.user import CHURN_FEATURES, KIND_FEATURES, Feature
+from training.config import ChurnConfig
+from training.fitting import HorizonFit, fit_horizon
+from training.instants import Plan, plan_instants
+from training.metrics import Trial
+from training.rows import Rows
+
+Floats = npt.NDArray[np.float64]
+
+BASELINES: Final = ("recency", "logistic")
+
+MAX_ROWS: Final = 120_000
+"""Training rows kept over all instants; each instant keeps at most its even share."""
+
+MAX_KINDS: Final = 4
+"""How many kinds of activity, the commonest, a model tells apart; with a single kind the totals say it all."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, the steps done and the steps in all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChurnModel:
+    """A fitted churn model: the features it reads and one fit per horizon, ascending."""
+
+    features: tuple[Feature, ...]
+    fits: tuple[HorizonFit, ...]
+    active_days: int
+
+    def predict(self, features: npt.NDArray[np.float32]) -> Floats:
+        """Churn probabilities by LightGBM and NumPy, shape (n, n_horizons); no horizon lies above a shorter one."""
+        columns = [fit.predict(features) for fit in self.fits]
+        return np.minimum.accumulate(np.stack(columns, axis=1), axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChurnTraining:
+    """A model with what it was fitted and judged on.
+
+    ``test_rows`` are the users held out at the main test instant. ``trials`` set the model beside each baseline at the
+    main horizon, one trial per test instant, each with a fit of its own.
+    """
+
+    plan: Plan
+    model: ChurnModel
+    train_rows: tuple[Rows, ...]
+    test_rows: Rows
+    trials: dict[str, list[Trial]]
+
+
+def train_churn(config: ChurnConfig, dataset: Dataset, progress: Progress) -> ChurnTraining:
+    """Fit on what was known at the latest test instant; compare with the baselines there and at earlier instants.
+
+    DataError for a log that is too short, too small or too uniform to learn from.
+    """
+    plan = plan_instants(config, *log_span(dataset))
+    n_steps = len(plan.test) + len(config.horizon_days)
+    progress("reading the log", 0, n_steps)
+    features, rows = read_rows(dataset, plan, config)
+    train = tuple(rows[as_of].thin(MAX_ROWS // len(plan.train)) for as_of in plan.train)
+    trials: dict[str, list[Trial]] = {name: [] for name in BASELINES}
+    for place, as_of in enumerate(plan.test[:-1], start=1):
+        progress("judging at an earlier instant", place, n_steps)
+        fit = fit_horizon(train, config.main_horizon, test=as_of, seed=config.seed)
+        _add_trials(trials, fit, rows[as_of])
+    fits = []
+    for place, horizon_days in enumerate(config.horizon_days, start=len(plan.test)):
+        progress(f"fitting the {horizon_days}-day horizon", place, n_steps)
+        fits.append(fit_horizon(train, horizon_days, test=plan.main, seed=config.seed))
+    _add_trials(trials, fits[-1], rows[plan.main])
+    model = ChurnModel(features, tuple(fits), config.present_days)
+    return ChurnTraining(plan, model, train, rows[plan.main], trials)
+
+
+def read_rows(
+    dataset: Dataset, plan: Plan, config: ChurnConfig, features: Sequence[Feature] = ()
+) -> tuple[tuple[Feature, ...], dict[int, Rows]]:
+    """The rows of every instant of the plan, of users active lately, with the features a churn model reads there.
+
+    Without ``features``: the core set, and those of the kinds that are common before the main test instant.
+    """
+    log = EventLog(dataset, [*plan.train, *plan.test])
+    chosen = tuple(features) or (*CHURN_FEATURES, *kind_features(log.kind_counts(before=plan.main)))
+    snapshots = log.snapshots(active_days=config.present_days)
+    return chosen, {snapshot.as_of: Rows.of(snapshot, chosen) for snapshot in snapshots}
+
+
+def kind_features(counts: dict[int, int]) -> list[Feature]:
+    """The features of the commonest kinds of activity, given the events per kind code."""
+    activity = {kind: n for kind, n in counts.items() if kind != IMPRESSION}
+    commonest = sorted(activity, key=lambda kind: (-activity[kind], kind))[:MAX_KINDS]
+    return [one for kind in commonest for one in KIND_FEATURES[EVENT_KINDS[kind]]] if len(commonest) > 1 else []
+
+
+def _add_trials(trials: dict[str, list[Trial]], fit: HorizonFit, rows: Rows) -> None:
+    y, ours = rows.churned(fit.horizon_days), fit.predict(rows.features)
+    for name in BASELINES:
+        trials[name].append(Trial(rows.users, y, ours, fit.predict_baseline(name, rows.features)))

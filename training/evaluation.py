@@ -1,0 +1,147 @@
+"""How good a fitted churn model is on users it never saw, beside its baselines and by slice."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from training.churn import BASELINES, ChurnModel, ChurnTraining
+from training.config import Gates
+from training.export import PARITY
+from training.fitting import LATE_SHARE, tune
+from training.gates import Gate
+from training.instants import is_closed
+from training.metrics import Difference, Quality, auc, ece, judge, paired_auc_difference
+from training.rows import Rows, Table
+
+Floats = npt.NDArray[np.float64]
+
+SLICES: Final = {
+    "tenure": ("days_since_first_activity", (("under 30 days", 0, 30), ("30 to 90", 30, 90), ("over 90", 90, np.inf))),
+    "activity": ("n_active_days_30d", (("0 to 1 days in 30", 0, 2), ("2 to 5", 2, 6), ("6 or more", 6, np.inf))),
+}
+_MAX_ABLATION_ROWS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Figures of a part of the test users at the main horizon; AUC is NaN where one outcome is absent."""
+
+    slice: str
+    group: str
+    n: int
+    base_rate: float
+    auc: float
+    ece: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HorizonEvaluation:
+    """One horizon on the held-out users: outcomes, each predictor's probabilities, and their figures."""
+
+    horizon_days: int
+    y: Floats
+    predictions: Mapping[str, Floats]
+    qualities: Mapping[str, Quality]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        figures = {name: quality.to_json() for name, quality in self.qualities.items()}
+        return {"n": len(self.y), "base_rate": float(self.y.mean()), **figures}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """All that is known of a model's quality; ``differences`` are paired AUC differences at the main horizon."""
+
+    horizons: tuple[HorizonEvaluation, ...]
+    differences: Mapping[str, Difference]
+    slices: tuple[Slice, ...]
+    importance: Mapping[str, float]
+    ablation: Mapping[str, float]
+
+    @property
+    def main(self) -> HorizonEvaluation:
+        """The longest horizon's."""
+        return self.horizons[-1]
+
+    def gates(self, gates: Gates, parity: float) -> list[Gate]:
+        """The bounds the model must meet, with what was measured."""
+        worst = min(difference.mean for difference in self.differences.values())
+        return [
+            Gate("auc_difference", worst, minimum=gates.min_auc_difference),
+            Gate("ece", self.main.qualities["model"].ece, maximum=gates.max_ece),
+            Gate("parity", parity, maximum=PARITY),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values; what is not a number becomes null."""
+        return {
+            "horizons": {str(one.horizon_days): one.to_json() for one in self.horizons},
+            "paired_auc_difference": {name: asdict(one) for name, one in self.differences.items()},
+            "slices": [asdict(one) for one in self.slices],
+            "importance": dict(self.importance),
+            "ablation": dict(self.ablation),
+        }
+
+
+def evaluate(training: ChurnTraining, seed: int) -> Evaluation:
+    """Judge a fitted model on the users held out at the main test instant."""
+    rng = np.random.default_rng(seed)
+    model, rows = training.model, training.test_rows
+    horizons = tuple(_evaluate_horizons(model, rows, rng))
+    return Evaluation(
+        horizons,
+        differences={name: paired_auc_difference(training.trials[name], rng) for name in BASELINES},
+        slices=tuple(_slices(model, rows, horizons[-1])),
+        importance=_importance(model),
+        ablation=ablate(training, seed),
+    )
+
+
+def ablate(training: ChurnTraining, seed: int) -> dict[str, float]:
+    """By feature, the AUC lost on tuning rows of the main horizon when a fit does without it (noise about .002).
+
+    Test users play no part: this is what a feature's place in the set is decided by.
+    """
+    fit, main = training.model.fits[-1], training.plan.main
+    usable = [rows for rows in training.train_rows if is_closed(rows.as_of, fit.horizon_days, by=main)]
+    thinned = [rows.thin(_MAX_ABLATION_ROWS // len(usable)) for rows in usable]
+    table = Table.of(thinned, fit.horizon_days, late_share=LATE_SHARE)
+    whole = _tuned_auc(table, seed)
+    names = [feature.name for feature in training.model.features]
+    return {name: whole - _tuned_auc(table.without(column), seed) for column, name in enumerate(names)}
+
+
+def _tuned_auc(table: Table, seed: int) -> float:
+    tuning = tune(table, seed, folds=(0,))
+    return float(auc(tuning.y, tuning.logit)[0])
+
+
+def _evaluate_horizons(model: ChurnModel, rows: Rows, rng: np.random.Generator) -> Iterator[HorizonEvaluation]:
+    ours = model.predict(rows.features)
+    for column, fit in enumerate(model.fits):
+        y = rows.churned(fit.horizon_days)
+        baselines = {name: fit.predict_baseline(name, rows.features) for name in BASELINES}
+        predictions = {"model": ours[:, column], **baselines}
+        qualities = {name: judge(y, p, rng) for name, p in predictions.items()}
+        yield HorizonEvaluation(fit.horizon_days, y, predictions, qualities)
+
+
+def _slices(model: ChurnModel, rows: Rows, main: HorizonEvaluation) -> Iterator[Slice]:
+    names = [feature.name for feature in model.features]
+    for name, (feature, groups) in SLICES.items():
+        values = rows.features[:, names.index(feature)]
+        for group, low, high in groups:
+            chosen = (values >= low) & (values < high)
+            if chosen.any():
+                y, p = main.y[chosen], main.predictions["model"][chosen]
+                yield Slice(name, group, int(chosen.sum()), float(y.mean()), float(auc(y, p)[0]), ece(y, p))
+
+
+def _importance(model: ChurnModel) -> dict[str, float]:
+    gain = model.fits[-1].booster.feature_importance("gain")
+    names = [feature.name for feature in model.features]
+    return {name: float(one / gain.sum()) for name, one in zip(names, gain, strict=True)}

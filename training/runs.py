@@ -1,0 +1,151 @@
+"""One churn run, whole: data to model to bundle to report to registry."""
+
+import csv
+import io
+import json
+import math
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from features.sources import Dataset
+from models.bundle import Bundle
+from training.card import write_card
+from training.churn import ChurnTraining, Progress, train_churn
+from training.config import ChurnConfig
+from training.errors import GateError
+from training.evaluation import Evaluation, evaluate
+from training.export import export_churn, parity
+from training.gates import Gate, gates_to_json
+from training.instants import date_of
+from training.plots import draw_all
+from training.tracking import Registry, RunRecord, Version
+
+TASK: Final = "churn"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChurnRun:
+    """A finished run: its report, the gates in it, and what it leaves for the registry."""
+
+    report: Mapping[str, Any]
+    gates: Sequence[Gate]
+    record: RunRecord
+    bundle: Bundle
+
+
+def run_churn(config: ChurnConfig, dataset: Dataset, bundles: Path, progress: Progress) -> ChurnRun:
+    """Train, judge and export a churn model; its bundle is written below ``bundles`` and not yet registered."""
+    training = train_churn(config, dataset, progress)
+    progress("judging the model", 1, 1)
+    evaluation = evaluate(training, config.seed)
+    bundle = export_churn(training.model, bundles)
+    gates = evaluation.gates(config.gates, parity(bundle, training.model, training.test_rows.features))
+    digest = dataset.digest()
+    report = _report(training, evaluation, gates, digest)
+    return ChurnRun(report, gates, _record(training, evaluation, config, gates, report), bundle)
+
+
+def register(run: ChurnRun, registry: Registry, bundles: Path) -> Version:
+    """Log the run and register its bundle as the challenger; GateError, with the run logged, where a gate failed."""
+    run_id = registry.log_run(run.record)
+    if failed := [str(gate) for gate in run.gates if not gate.passed]:
+        raise GateError("; ".join(failed))
+    return registry.register(TASK, run_id, bundles / run.bundle.digest, run.report["gates"])
+
+
+def write_report(report: Mapping[str, Any], file: Path) -> None:
+    """The report as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(to_json(report), encoding="utf-8")
+
+
+def to_json(report: Mapping[str, Any]) -> str:
+    """JSON text; what is not a number becomes null."""
+    return json.dumps(_finite(report), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _report(training: ChurnTraining, evaluation: Evaluation, gates: list[Gate], digest: str) -> dict[str, Any]:
+    return {
+        "task": TASK,
+        "data_digest": digest,
+        "test_as_of": [date_of(instant) for instant in training.plan.test],
+        **evaluation.to_json(),
+        "gates": gates_to_json(gates),
+    }
+
+
+def _record(
+    training: ChurnTraining, evaluation: Evaluation, config: ChurnConfig, gates: list[Gate], report: dict[str, Any]
+) -> RunRecord:
+    digest = report["data_digest"]
+    card = write_card(training, evaluation, config, gates, data_digest=digest)
+    slices = [asdict(one) for one in evaluation.slices]
+    return RunRecord(
+        task=TASK,
+        params={**_params(config), "data_digest": digest},
+        tags={"gates": "passed" if report["gates"]["passed"] else "failed", "code_revision": code_revision()},
+        metrics=dict(_metrics(evaluation)),
+        files={
+            "report.json": to_json(report).encode(),
+            "model_card.md": card.encode(),
+            "tables/slices.csv": _csv(slices),
+            **{f"plots/{name}": image for name, image in draw_all(evaluation).items()},
+        },
+    )
+
+
+def _params(config: ChurnConfig) -> dict[str, str]:
+    return {name: json.dumps(value) for name, value in config.model_dump(mode="json").items()}
+
+
+def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
+    for horizon in evaluation.horizons:
+        for predictor, quality in horizon.qualities.items():
+            for name, value in quality.to_json().items():
+                yield f"h{horizon.horizon_days}.{predictor}.{name}", value
+    for baseline, difference in evaluation.differences.items():
+        yield f"auc_difference.{baseline}", difference.mean
+    for one in evaluation.slices:
+        if math.isfinite(one.auc):
+            yield f"slice.{one.slice}.{one.group}.auc", one.auc
+        yield f"slice.{one.slice}.{one.group}.ece", one.ece
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def code_revision() -> str:
+    """``MINGJIAN_REVISION``, else the git commit (with ``+`` where files differ from it), else ``unknown``."""
+    if revision := os.environ.get("MINGJIAN_REVISION"):
+        return revision
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty=+",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
