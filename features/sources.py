@@ -159,8 +159,8 @@ def _misfits(table: Table, raw: duckdb.DuckDBPyRelation, *, text: bool) -> dict[
     types = dict(zip(raw.columns, map(str, raw.types), strict=True))
     misfits = {}
     for column in table.columns:
-        actual = types.get(column.name)
-        if actual is None:
+        actual = types.get(column.name, "").strip('"')
+        if not actual:
             if not column.optional:
                 misfits[column.name] = f"column {column.name} is missing (found: {', '.join(raw.columns)})"
         elif not (text or _fits(column, actual)):
@@ -170,7 +170,7 @@ def _misfits(table: Table, raw: duckdb.DuckDBPyRelation, *, text: bool) -> dict[
 
 def _fits(column: Column, actual: str) -> bool:
     allowed = _TYPES[column.type][1]
-    return actual.split("(")[0] in allowed or (column.nullable and actual.strip('"') == "NULL")
+    return actual.split("(")[0] in allowed or (column.nullable and actual == "NULL")
 
 
 def _typed(column: Column, *, text: bool) -> str:

@@ -18,6 +18,6 @@ def configure_logging(level: str) -> None:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Log fields for an unforeseen error: its type and where it was raised; its text may hold content and is left out."""
+    """Log fields for an unforeseen error: its type and where it was raised, not its text: that may hold content."""
     frames = traceback.extract_tb(error.__traceback__)
     return {"error": type(error).__name__, "frames": [f"{one.filename}:{one.lineno} {one.name}" for one in frames]}

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from features.schema import EVENT_KINDS
 
@@ -14,9 +15,9 @@ _PLAIN: Final = r"^[^\x00-\x1f\x7f]+$"
 
 
 def _text(value: object) -> object:
-    """Instants come as ISO 8601 text; a number could mean seconds or milliseconds."""
+    """Instants come as text; a number could mean seconds or milliseconds."""
     if not isinstance(value, str):
-        raise ValueError("an instant is ISO 8601 text with a zone")
+        raise PydanticCustomError("instant_type", "an instant is ISO 8601 text with a zone")
     return value
 
 

@@ -13,16 +13,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MINGJIAN_", frozen=True)
 
     data_dir: Path = Field(default=Path("var"), description="Where the database and, by default, the bundles lie.")
-    bundles_dir: Path | None = Field(
-        default=None, description="Where releases arrive; bundles/ in the data folder if unset."
-    )
+    bundles_dir: Path | None = Field(default=None, description="Where releases arrive (bundles/ in data_dir).")
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     max_body_bytes: int = Field(default=1 << 20, gt=0, description="The largest request body.")
     open_access: bool = Field(default=False, description="Answer without API keys: for development only.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="The least level logged."
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="The least to log.")
     poll_s: float = Field(default=0.5, gt=0, description="How often to look for new releases.")
     repair_s: float = Field(default=5, gt=0, description="How often to look for facts that are not in the states yet.")
 

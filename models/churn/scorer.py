@@ -106,8 +106,8 @@ class ChurnScorer:
         active = states.last_at >= as_of - self.settings.active_days * DAY_US
         features = compute_features(self._features, states, as_of)
         probability = self._runner.run({INPUT: features})[OUTPUT]
-        status = np.where(active, ChurnStatus.SCORED, ChurnStatus.INACTIVE)
-        status[states.last_at == NEVER] = ChurnStatus.COLD_START
+        known = np.where(active, ChurnStatus.SCORED, ChurnStatus.INACTIVE)
+        status = np.where(states.last_at == NEVER, ChurnStatus.COLD_START, known)
         return ChurnScores(
             tuple(map(ChurnStatus, status.tolist())),
             np.where(active[:, None], probability, np.float32(np.nan)),

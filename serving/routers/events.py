@@ -35,8 +35,8 @@ def _fact(event: EventIn) -> Fact:
 def _result(event: EventIn, outcome: Outcome) -> EventResult:
     return EventResult.model_construct(
         event_id=event.event_id,
-        status=outcome.status,
+        status=str(outcome.status),
         code=outcome.code,
         detail=DETAILS.get(outcome.code) if outcome.code else None,
-        warnings=outcome.warnings,
+        warnings=list(outcome.warnings),
     )

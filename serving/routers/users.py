@@ -22,7 +22,7 @@ _REASONS = {
     ChurnStatus.INACTIVE: [
         Reason(
             code="inactive",
-            zh="该用户近期不活跃,不在预测范围内",
+            zh="该用户近期不活跃，不在预测范围内",
             en="Not active lately: not among those predicted",
         )
     ],

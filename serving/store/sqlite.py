@@ -144,7 +144,8 @@ def _put(connection: Connection, updates: Sequence[StateUpdate]) -> set[str]:
         connection.execute(_ADD_STATE, new)
     if moved:
         connection.execute(_MOVE_STATE, moved)
-    applied = dict(connection.execute(_APPLIED, {"user_ids": [one.user_id for one in updates]}).tuples().all())
+    rows = connection.execute(_APPLIED, {"user_ids": [one.user_id for one in updates]})
+    applied: dict[str, int] = dict(rows.all())
     return {one.user_id for one in updates if applied.get(one.user_id) != one.applied_seq}
 
 

@@ -59,9 +59,10 @@ class SqliteWriter:
     async def _results(self, jobs: list[Job[Any]]) -> Sequence[Any]:
         """Each job's result or exception: where the group fails, its jobs run again one by one."""
         if len(jobs) > 1:
-            [together] = await asyncio.gather(self._transaction(jobs), return_exceptions=True)
-            if not isinstance(together, BaseException):
-                return together
+            together = asyncio.ensure_future(self._transaction(jobs))
+            await asyncio.wait([together])
+            if not together.exception():
+                return together.result()
         alone = await asyncio.gather(*(self._transaction([job]) for job in jobs), return_exceptions=True)
         return [one if isinstance(one, BaseException) else one[0] for one in alone]
 

@@ -11,34 +11,8 @@ DAY_MS = 24 * HOUR_MS
 # Asia/Shanghai has kept +08:00 without summer time since 1991; a fixed offset needs no tz database
 COMMUNITY_ZONE = timezone(timedelta(hours=8), "Asia/Shanghai")
 WEEKDAY_FACTOR = np.array([0.95, 0.93, 0.93, 0.95, 1.02, 1.15, 1.13])  # Monday first
-HOUR_SHARES = np.array(
-    [
-        2.2,
-        1.0,
-        0.5,
-        0.3,
-        0.3,
-        0.5,
-        1.6,
-        3.2,
-        4.4,
-        4.2,
-        4.0,
-        4.4,
-        6.2,
-        5.6,
-        4.2,
-        3.9,
-        4.0,
-        4.4,
-        5.2,
-        6.2,
-        7.6,
-        9.0,
-        9.4,
-        7.6,
-    ]
-)
+MORNING = (2.2, 1.0, 0.5, 0.3, 0.3, 0.5, 1.6, 3.2, 4.4, 4.2, 4.0, 4.4)  # percent of a day's sessions, by hour
+AFTERNOON = (6.2, 5.6, 4.2, 3.9, 4.0, 4.4, 5.2, 6.2, 7.6, 9.0, 9.4, 7.6)
 
 
 def start_instant(start: date) -> datetime:
@@ -53,6 +27,6 @@ def weekday_factor(start: date, day: int) -> float:
 
 def times_of_day(rng: np.random.Generator, late_ms: Ints) -> Ints:
     """Milliseconds after local midnight for people whose day runs ``late_ms`` later than most."""
-    cumulative = np.cumsum(HOUR_SHARES / HOUR_SHARES.sum())
+    cumulative = np.cumsum([*MORNING, *AFTERNOON])
     hour = np.searchsorted(cumulative, rng.random(len(late_ms)) * cumulative[-1], side="right")
-    return (hour * HOUR_MS + rng.integers(0, HOUR_MS, len(late_ms)) + late_ms) % DAY_MS
+    return np.asarray((hour * HOUR_MS + rng.integers(0, HOUR_MS, len(late_ms)) + late_ms) % DAY_MS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from training.sample.arrays import Bools, Floats, Ints, logistic
+from training.sample.arrays import Bools, Floats, Ints, logistic, rank_in_group
 from training.sample.clock import DAY_MS, times_of_day
 from training.sample.feed import Feed
 from training.sample.notes import HARMS, Notes
@@ -93,7 +93,7 @@ def show_notes(
 
 def fits(interests: Floats, person: Ints, topic: Ints) -> Floats:
     """How well topics fit people: log interest against a mean topic's, from -0.8 to 1."""
-    return np.clip(np.log(interests[person, topic] * interests.shape[1] + 1e-9), -2.0, 2.5) / 2.5
+    return np.asarray(np.clip(np.log(interests[person, topic] * interests.shape[1] + 1e-9), -2.0, 2.5) / 2.5)
 
 
 def act(rng: np.random.Generator, people: People, views: Views, *, mood: Floats) -> dict[str, Bools]:
@@ -119,7 +119,7 @@ def act(rng: np.random.Generator, people: People, views: Views, *, mood: Floats)
 def experience(views: Views) -> Floats:
     """How good each view felt: taste counts for what is shown, quality and honesty for what is opened."""
     let_down = views.note.harms @ np.array([0.6, 0.7, 0.3, 0.9])
-    return 0.45 * views.fit + views.clicked * (1.6 * (views.note.quality - 0.5) - let_down)
+    return np.asarray(0.45 * views.fit + views.clicked * (1.6 * (views.note.quality - 0.5) - let_down))
 
 
 def as_events(
@@ -158,16 +158,15 @@ def _read_ms(rng: np.random.Generator, people: People, *, person: Ints, note: No
 def _offsets(rng: np.random.Generator, session: Ints, read_ms: Ints) -> Ints:
     """Milliseconds from the session's start to each view: earlier views' browsing and reading come first."""
     spent = 2_500 + rng.exponential(3_500.0, len(session)).astype(np.int64)
-    before = np.cumsum(spent) + np.cumsum(read_ms + 5_000 * (read_ms > 0)) - (read_ms + 5_000 * (read_ms > 0))
-    starts = np.flatnonzero(np.diff(session, prepend=-1))
-    base = np.repeat((before - spent)[starts], np.diff(np.append(starts, len(session))))
-    return before - base
+    stay = np.where(read_ms > 0, read_ms + 5_000, 0)
+    shown = np.cumsum(spent + stay) - stay
+    first = np.arange(len(session)) - rank_in_group(session)
+    return np.asarray(shown - (shown - spent)[first])
 
 
 def _of_sessions(kind: str, sessions: Sessions, rows: Ints, at_ms: Ints) -> Events:
-    none = np.full(len(rows), NONE)
-    value = np.full(len(rows), np.nan)
-    return Events(none * 0 + KIND[kind], sessions.person[rows], sessions.number[rows], none, none, at_ms, value)
+    code, none, value = np.full(len(rows), KIND[kind]), np.full(len(rows), NONE), np.full(len(rows), np.nan)
+    return Events(code, sessions.person[rows], sessions.number[rows], none, none, at_ms, value)
 
 
 def _of_views(

@@ -71,15 +71,14 @@ class Feed:
         explore = (rng.random(len(people)) < EXPLORE_SHARE) | (high <= low)
         low, high = np.where(explore, 0.0, low), np.where(explore, self._cumulative[-1], high)
         place = np.searchsorted(self._cumulative, low + rng.random(len(people)) * (high - low), side="right") - 1
-        return self._by_topic[np.minimum(place, len(self._by_topic) - 1)]
+        return np.asarray(self._by_topic[np.minimum(place, len(self._by_topic) - 1)])
 
     def _from_followed(self, rng: np.random.Generator, people: Ints) -> Ints:
         author = self._followed[people, rng.integers(0, N_FOLLOWED, len(people))]
         low, high = np.searchsorted(self._authors, author), np.searchsorted(self._authors, author, side="right")
         latest = np.maximum(high - rng.geometric(0.4, len(people)), low)
-        return np.where(
-            (author != NOBODY) & (high > low), self._by_author[np.minimum(latest, len(self._authors) - 1)], -1
-        )
+        row = self._by_author[np.minimum(latest, len(self._authors) - 1)]
+        return np.where((author != NOBODY) & (high > low), row, -1)
 
     def _is_new(self, people: Ints, rows: Ints) -> Bools:
         """Whether each row was neither remembered as shown nor chosen already for the same person."""

@@ -50,17 +50,10 @@ def generate(
     are replaced only when all are written. Raises ValueError for counts below 1 and a negative seed.
     """
     if min(n_users, n_days, block_users) < 1 or seed < 0:
-        raise ValueError(
-            f"expected counts from 1 and a seed from 0, got {n_users=}, {n_days=}, {block_users=}, {seed=}"
-        )
+        raise ValueError(f"expected counts >= 1 and seed >= 0, got {n_users=}, {n_days=}, {block_users=}, {seed=}")
     book = load_phrasebook()
-    facts = {
-        "synthetic": "true",
-        "seed": f"{seed}",
-        "n_users": f"{n_users}",
-        "n_days": f"{n_days}",
-        "start": f"{start}",
-    }
+    made_with = {"seed": seed, "n_users": n_users, "n_days": n_days, "start": start}
+    facts = {"synthetic": "true"} | {name: str(value) for name, value in made_with.items()}
     blocks = live_blocks(seed, book, n_users=n_users, block_users=block_users, start=start, n_days=n_days)
     n_done = n_events = 0
     with _staged(out) as folder, _writers(folder, facts) as writers:

@@ -2,8 +2,11 @@
 
 Mood returns slowly to a personal level, is lifted by good notes that fit and by applause for one's own
 notes, and is lowered by poor or unfitting ones (interests that change for good make the feed unfitting).
-It acts on how deeply people read and how much they like, collect and comment at once, on how often they
-come a little, and on the chance to leave a lot: kinds of event tell of leaving before silence does.
+It acts at once on how deeply people read and how much they like, collect and comment, a little on how often
+they come, and a lot on the chance to leave: kinds of event tell of leaving before silence does. Newcomers
+leave more; so do people whose project is over, who searched much before. Quiet weeks without leaving blur
+recency. Tuned on 5,000 users and 120 days: 28% of those active in the past 30 days are silent for the next 30;
+recency alone ranks them with AUC .70, LightGBM on counts by kind with .76.
 """
 
 from dataclasses import dataclass
@@ -15,15 +18,15 @@ from training.sample.clock import DAY_MS
 from training.sample.population import NEVER, People
 
 HERE = -1
-REVERSION = 0.035  # share of the way back to the personal level, a day
+REVERSION = 0.025  # share of the way back to the personal level, a day
 MOOD_NOISE = 0.10
 EXPERIENCE_GAIN = 0.22
 APPLAUSE_GAIN = 0.05
 NEUTRAL_EXPERIENCE = 0.12  # what leaves the mood as it is
-RATE_PER_MOOD = 0.15
-LEAVE_HAZARD = 0.008  # a day, in a neutral mood, for a settled member
-LEAVE_PER_MOOD = -2.2
-IN_PROJECT, AFTER_PROJECT = (1.5, -1.0), (0.8, 1.2)  # factor on the session rate, log factor on the hazard
+RATE_PER_MOOD = 0.1
+LEAVE_HAZARD = 0.007  # a day, in a neutral mood, for a settled member
+LEAVE_PER_MOOD = -2.6
+IN_PROJECT, AFTER_PROJECT = (1.5, -1.0), (0.8, 1.6)  # factor on the session rate, log factor on the hazard
 NEWCOMER_EXTRA, NEWCOMER_DAYS = 1.3, 15.0  # log hazard on the first day, and how fast it fades
 MOST_HAZARD = 0.4
 RETURN_SHARE, RETURN_AFTER_DAYS, RETURN_SCALE_DAYS = 0.18, 15, 30.0
@@ -58,7 +61,7 @@ def newcomers(people: People) -> Standing:
 
 def present(people: People, standing: Standing, day: int) -> Bools:
     """Who is registered by the end of ``day`` and has not left."""
-    return (people.registered_ms < (day + 1) * DAY_MS) & (standing.back_day == HERE)
+    return np.asarray((people.registered_ms < (day + 1) * DAY_MS) & (standing.back_day == HERE))
 
 
 def welcome_back(people: People, standing: Standing, day: int) -> Bools:
@@ -88,7 +91,7 @@ def leave_hazards(people: People, standing: Standing, day: int) -> Floats:
 
 def in_project(people: People, day: int) -> Bools:
     """Whose purpose in the community has not come to its end."""
-    return (people.project_end_day != NEVER) & (day < people.project_end_day)
+    return np.asarray((people.project_end_day != NEVER) & (day < people.project_end_day))
 
 
 def churn_probability(hazard: Floats, rate: Floats, *, horizon_days: float) -> Floats:

@@ -11,7 +11,7 @@ from training.sample.phrases import Phrasebook
 
 TIERS = ("ordinary", "active", "koc", "head_creator")
 TIER_SHARES = (0.72, 0.225, 0.045, 0.01)
-SESSION_RATE = np.array([0.09, 0.16, 0.24, 0.35])  # median sessions a day, by tier
+SESSION_RATE = np.array([0.10, 0.17, 0.25, 0.35])  # median sessions a day, by tier
 PUBLISH_SHARE = np.array([0.01, 0.08, 0.28, 0.45])  # of sessions that end in a note, by tier
 FOLLOWERS = np.array([8.0, 60.0, 2_500.0, 60_000.0])  # median, by tier
 

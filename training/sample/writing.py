@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from training.sample.arrays import Floats
 from training.sample.notes import HARMS, Notes
 from training.sample.phrases import Phrasebook, Topic
 
@@ -53,21 +52,20 @@ class Dice:
 def write_texts(rng: np.random.Generator, notes: Notes, book: Phrasebook) -> list[Text]:
     """The text of each note, in the order of ``notes``."""
     draws = rng.random((len(notes.number), DRAWS_A_NOTE))
-    rows = zip(notes.topic.tolist(), notes.quality.tolist(), notes.harms.tolist(), draws, strict=True)
-    return [
-        _write(book, topic, quality, dict(zip(HARMS, harms, strict=True)), line) for topic, quality, harms, line in rows
-    ]
+    harms = [dict(zip(HARMS, flags, strict=True)) for flags in notes.harms.tolist()]
+    rows = zip(notes.topic.tolist(), notes.quality.tolist(), harms, draws.tolist(), strict=True)
+    return [_write(Dice(line), book, topic=topic, quality=quality, harms=flags) for topic, quality, flags, line in rows]
 
 
-def _write(book: Phrasebook, topic_index: int, quality: float, harms: Mapping[str, bool], draws: Floats) -> Text:
-    topic, common, dice = book.topics[topic_index], book.common, Dice(draws.tolist())
-    words = _words(dice, topic, common)
-    title = _title(dice, topic, common, harms).format_map(words)
-    body = "\n".join(_body(dice, topic, common, harms, quality)).format_map(words)
-    tags = [topic.name, *dice.some([words["thing"], words["people"], topic.category], dice.between(0, 2))]
+def _write(dice: Dice, book: Phrasebook, *, topic: int, quality: float, harms: Mapping[str, bool]) -> Text:
+    about, common = book.topics[topic], book.common
+    words = _words(dice, about, common)
+    title = _title(dice, about, common, harms).format_map(words)
+    body = "\n".join(_body(dice, about, common, harms=harms, quality=quality)).format_map(words)
+    tags = [about.name, *dice.some([words["thing"], words["people"], about.category], dice.between(0, 2))]
     if dice.chance(HASHTAG_SHARE) and not harms["low_information"]:
         body += "\n" + " ".join(f"#{tag}" for tag in tags)
-    return Text(title=title, body=body, topics=tuple(tags), category=topic.category)
+    return Text(title=title, body=body, topics=tuple(tags), category=about.category)
 
 
 def _words(dice: Dice, topic: Topic, common: Mapping[str, Any]) -> dict[str, str]:
@@ -84,12 +82,12 @@ def _title(dice: Dice, topic: Topic, common: Mapping[str, Any], harms: Mapping[s
     for harm, share in (("clickbait", 1.0), ("low_information", 0.8), ("spam", 0.5), ("abuse", 0.5)):
         if harms[harm] and dice.chance(share):
             return str(dice.pick(common[harm]["titles"]))
-    title = dice.pick(common["prefixes"]) + dice.pick(topic.titles) + dice.pick(common["suffixes"])
+    title = f"{dice.pick(common['prefixes'])}{dice.pick(topic.titles)}{dice.pick(common['suffixes'])}"
     return title + (dice.pick(topic.emoji) if dice.chance(EMOJI_SHARE) else "")
 
 
 def _body(
-    dice: Dice, topic: Topic, common: Mapping[str, Any], harms: Mapping[str, bool], quality: float
+    dice: Dice, topic: Topic, common: Mapping[str, Any], *, harms: Mapping[str, bool], quality: float
 ) -> Iterator[str]:
     if harms["low_information"]:
         yield from dice.some(common["low_information"]["bodies"], dice.between(1, 2))
@@ -118,9 +116,7 @@ def _useful(dice: Dice, topic: Topic, common: Mapping[str, Any], quality: float)
     if dice.chance(ASIDE_SHARE):
         yield dice.pick(common["asides"])
     if quality > 0.5 or dice.chance(0.2):
-        bullet = dice.pick(common["bullets"])
+        bullet, tips = dice.pick(common["bullets"]), dice.some(topic.tips, dice.between(2, 4))
         yield dice.pick(common["middles"])
-        yield from (
-            bullet.replace("1", str(i)) + tip for i, tip in enumerate(dice.some(topic.tips, dice.between(2, 4)), 1)
-        )
+        yield from (bullet.replace("1", str(place)) + tip for place, tip in enumerate(tips, 1))
     yield dice.pick(common["closings"]) + (dice.pick(common["emoji"]) if dice.chance(EMOJI_SHARE) else "")

@@ -1,0 +1,208 @@
+"""What each feature measures, by value; and what all features promise."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from features.schema import EVENT_KINDS
+from features.state import INSTANTS, TALLY, UserState, UserStates
+from features.user import CATALOGUE, CHURN_FEATURES, KIND_FEATURES, Seen, compute_features
+
+At: TypeAlias = Callable[[str], int]
+History: TypeAlias = Callable[..., UserState]
+FACTS = {*INSTANTS, *(f"tallies.{name}" for name in TALLY.names or () if name != "_")}
+
+# Community times; asked at noon of 2024-05-31. The comment is the age in community days.
+HISTORY = (
+    ("purchase", "2024-03-01T10:00+08:00", 100),  # 91
+    ("purchase", "2024-03-02T10:00+08:00", 50.25),  # 90
+    ("like", "2024-04-30T10:00+08:00"),  # 31
+    ("collect", "2024-05-01T10:00+08:00"),  # 30
+    ("click", "2024-05-23T10:00+08:00"),  # 8
+    ("click", "2024-05-24T23:59+08:00"),  # 7
+    ("impression", "2024-05-30T08:00+08:00"),
+    ("open", "2024-05-31T09:05+08:00"),  # 0, the first session of the day
+    ("read", "2024-05-31T09:20+08:00", 30.5),
+    ("click", "2024-05-31T09:40+08:00"),
+    ("impression", "2024-05-31T11:00+08:00"),
+    ("like", "2024-05-31T11:30+08:00", 5),  # the second session
+)
+NOON = "2024-05-31T12:00+08:00"
+EXPECTED = {
+    "days_since_last_activity": 0.5 / 24,
+    "days_since_first_activity": 91 + 2 / 24,
+    "n_active_days": 7,
+    "n_active_days_7d": 2,
+    "n_active_days_30d": 4,
+    "n_active_days_90d": 6,
+    "recent_active_days": 1 + 0.850667 + 0.831238 + 0.5 + 0.488580 + 0.125 + 0.122145,  # one half to the age / 30
+    "n_events": 10,
+    "n_events_30d": 7,
+    "n_sessions": 6 + 2,
+    "events_per_session": 10 / 8,
+    "value_total": 185.75,
+    "value_per_active_day": 185.75 / 7,
+    "n_click": 3,
+    "days_since_last_click": 0,
+    "n_purchase": 2,
+    "days_since_last_purchase": 90,
+    "n_collect": 1,
+    "days_since_last_collect": 30,
+    "n_impression": 2,
+    "days_since_last_impression": 0,
+    "n_share": 0,
+    "days_since_last_share": np.nan,
+}
+
+
+def value_of(name: str, state: UserState, as_of: int) -> float:
+    states = UserStates.decode([state.encode()])
+    return float(CATALOGUE[name].compute(Seen(states, as_of))[0])
+
+
+def table(users: list[UserState], as_of: int) -> npt.NDArray[np.float32]:
+    return compute_features(tuple(CATALOGUE.values()), UserStates.decode([one.encode() for one in users]), as_of)
+
+
+@pytest.mark.parametrize(("name", "expected"), EXPECTED.items())
+def test_a_feature_measures_what_it_says(state: History, at: At, name: str, expected: float) -> None:
+    assert value_of(name, state(*HISTORY), at(NOON)) == pytest.approx(expected, abs=1e-5, nan_ok=True)
+
+
+def test_every_feature_has_a_value_worked_out_by_hand() -> None:
+    kinds = {one.name for pair in KIND_FEATURES.values() for one in pair}
+    assert CATALOGUE.keys() - kinds <= EXPECTED.keys() <= CATALOGUE.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "expected"),
+    [
+        ("n_active_days_7d", "2024-05-24T00:00+08:00", 1),
+        ("n_active_days_7d", "2024-05-23T23:59:59+08:00", 0),
+        ("n_active_days_30d", "2024-05-01T00:00+08:00", 1),
+        ("n_active_days_30d", "2024-04-30T23:59:59+08:00", 0),
+        ("n_active_days_90d", "2024-03-02T00:00+08:00", 1),
+        ("n_active_days_90d", "2024-03-01T23:59:59+08:00", 0),
+        ("n_events_30d", "2024-05-01T00:00+08:00", 1),
+        ("n_events_30d", "2024-04-30T23:59:59+08:00", 0),
+        ("days_since_last_like", "2024-05-31T00:00+08:00", 0),
+        ("days_since_last_like", "2024-05-30T23:59:59+08:00", 1),
+    ],
+)
+def test_a_window_is_today_and_its_full_community_days_before(
+    state: History, at: At, name: str, day: str, expected: float
+) -> None:
+    assert value_of(name, state(("like", day)), at("2024-05-31T00:00:01+08:00")) == expected
+
+
+@pytest.mark.parametrize(("as_of", "n_days"), [("2024-04-30T12:00+08:00", 1), ("2024-05-01T12:00+08:00", 0)])
+def test_a_day_leaves_every_count_after_730_days_even_without_a_new_event(
+    state: History, at: At, as_of: str, n_days: int
+) -> None:
+    one = state(("like", "2022-05-02T10:00+08:00", 3))  # 729 days before 2024-04-30
+    names = ("n_active_days", "n_events", "n_sessions", "n_like")
+    assert [value_of(name, one, at(as_of)) for name in names] == [n_days] * 4
+    assert value_of("days_since_last_activity", one, at(as_of)) == pytest.approx(730 - n_days + 2 / 24)
+
+
+def test_an_impression_is_counted_nowhere_but_under_its_own_kind(state: History, at: At) -> None:
+    without, shown = state(("click", "2024-05-01")), state(("click", "2024-05-01"), ("impression", "2024-05-02", 9))
+    differing = {name for name in CATALOGUE if value_of(name, without, at(NOON)) != value_of(name, shown, at(NOON))}
+    nan = {name for name in CATALOGUE if np.isnan(value_of(name, shown, at(NOON)))}
+    assert differing - nan == {"n_impression", "days_since_last_impression"}
+
+
+@pytest.mark.parametrize(
+    ("times", "n_sessions"),
+    [
+        (["09:00", "09:29", "09:30", "10:29"], 2),  # half-hours 18, 19 and 20 would join; 10:00-10:29 is number 20
+        (["00:00", "23:59"], 2),
+        (["09:10", "11:10", "13:10"], 3),
+    ],
+)
+def test_a_session_is_a_run_of_neighbouring_half_hours(
+    state: History, at: At, times: list[str], n_sessions: int
+) -> None:
+    one = state(*[("click", f"2024-05-30T{time}+08:00") for time in times])
+    assert value_of("n_sessions", one, at(NOON)) == n_sessions
+
+
+def test_events_of_different_kinds_share_a_session(state: History, at: At) -> None:
+    one = state(("click", "2024-05-30T09:10+08:00"), ("like", "2024-05-30T09:40+08:00"))
+    assert value_of("n_sessions", one, at(NOON)) == 1
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_user_alone_gets_bit_for_bit_what_the_user_gets_in_a_crowd(crowd: list[UserState], at: At, name: str) -> None:
+    as_of = at("2024-01-01T07:00")
+    encoded = [one.encode() for one in crowd]
+    together = CATALOGUE[name].compute(Seen(UserStates.decode(encoded), as_of))
+    alone = [CATALOGUE[name].compute(Seen(UserStates.decode([one]), as_of)) for one in encoded]
+    assert together.dtype == np.float32
+    assert together.shape == (len(crowd),)
+    assert together.tobytes() == np.concatenate(alone).tobytes()
+    assert len(np.unique(together)) > 1
+
+
+def test_the_order_of_users_is_kept(crowd: list[UserState], at: At) -> None:
+    as_of = at("2024-01-01")
+    np.testing.assert_array_equal(table(crowd[::-1], as_of), table(crowd, as_of)[::-1])
+
+
+def test_columns_stand_side_by_side_in_the_order_asked_for(crowd: list[UserState], at: At) -> None:
+    asked = (KIND_FEATURES["like"][0], *CHURN_FEATURES)
+    states, as_of = UserStates.decode([one.encode() for one in crowd]), at("2024-01-01")
+    columns = compute_features(asked, states, as_of)
+    assert (columns.dtype, columns.shape) == (np.float32, (len(crowd), len(asked)))
+    for place, one in enumerate(asked):
+        np.testing.assert_array_equal(columns[:, place], one.compute(Seen(states, as_of)))
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_an_empty_history_is_zero_or_missing_as_the_catalogue_says(at: At, name: str) -> None:
+    value = value_of(name, UserState(), at(NOON))
+    assert np.isnan(value) if CATALOGUE[name].missing != "never" else value == 0
+
+
+def test_a_feature_is_missing_only_where_the_catalogue_says_so(crowd: list[UserState], at: At) -> None:
+    never = [one for one in CATALOGUE.values() if one.missing == "never"]
+    states = UserStates.decode([one.encode() for one in crowd])
+    assert np.isfinite(compute_features(never, states, at("2024-01-01"))).all()
+
+
+def test_no_users_give_no_rows(at: At) -> None:
+    assert table([], at(NOON)).shape == (0, len(CATALOGUE))
+
+
+def test_the_input_is_not_changed(crowd: list[UserState], at: At) -> None:
+    states = UserStates.decode([one.encode() for one in crowd])
+    columns = [np.array(getattr(states, name)) for name in (*INSTANTS, "rows", "row_user")]
+    compute_features(tuple(CATALOGUE.values()), states, at("2024-01-01"))
+    for name, before in zip((*INSTANTS, "rows", "row_user"), columns, strict=True):
+        np.testing.assert_array_equal(getattr(states, name), before)
+
+
+def test_sums_stay_exact_at_the_largest_values_that_are_allowed(state: History, at: At) -> None:
+    one = state(*[("purchase", "2024-05-01", 1e9)] * 100, ("purchase", "2024-05-02", 0.001))
+    states = UserStates.decode([one.encode()])
+    assert states.rows["value"].tolist() == [100 * 10**12, 1]
+    assert value_of("value_total", one, at(NOON)) == np.float32(1e11)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_feature_says_its_name_unit_meaning_and_facts(name: str) -> None:
+    one = CATALOGUE[name]
+    assert one.name == name
+    assert one.unit
+    assert one.missing
+    assert one.meaning[0].isupper()
+    assert one.facts
+    assert FACTS.issuperset(one.facts)
+
+
+def test_no_two_features_share_a_name() -> None:
+    assert len(CATALOGUE) == len(CHURN_FEATURES) + sum(map(len, KIND_FEATURES.values()))
+    assert tuple(KIND_FEATURES) == EVENT_KINDS
