@@ -71,7 +71,7 @@ class Bundle:
         """The golden examples; BundleError where they can't be read."""
         try:
             return Golden.decode(self.files[GOLDEN])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{GOLDEN} can't be read: {error!r}") from error
 
 
@@ -82,10 +82,9 @@ def write_bundle(
 
     The folder of the digest appears whole or not at all; writing the same bundle again changes nothing.
     """
-    for name in files:
-        if not _PLAIN_NAME.fullmatch(name) or name == MANIFEST:
-            raise BundleError(f"a file in a bundle can't be named {name!r}")
-    listed = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    listed = {
+        _plain(name): {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+    }
     manifest = _canonical(
         {"format": FORMAT, "contract": contract.to_json(), "files": listed, "requires": dict(requires or {})}
     )
@@ -104,17 +103,30 @@ def read_bundle(path: Path) -> Bundle:
     manifest = _read(path / MANIFEST)
     if (digest := hashlib.sha256(manifest).hexdigest()) != path.name:
         raise BundleError(f"{MANIFEST} has digest {digest[:12]}, expected {path.name[:12]}")
-    data = json.loads(manifest)
-    if data["format"] != FORMAT:
-        raise BundleError(f"{MANIFEST} has format {data['format']}, this version reads {FORMAT}")
-    files = {}
-    for name, listed in data["files"].items():
-        files[name] = content = _read(path / name)
-        if len(content) != listed["bytes"]:
-            raise BundleError(f"{name} has {len(content)} bytes, expected {listed['bytes']}")
-        if hashlib.sha256(content).hexdigest() != listed["sha256"]:
-            raise BundleError(f"{name} was changed: its SHA-256 is not the manifest's")
-    return Bundle(digest, Contract.parse(data["contract"]), files, data["requires"])
+    try:
+        data = json.loads(manifest)
+        if data["format"] != FORMAT:
+            raise BundleError(f"{MANIFEST} has format {data['format']}, this version reads {FORMAT}")
+        files = {name: _verified(path / _plain(name), listed) for name, listed in data["files"].items()}
+        return Bundle(digest, Contract.parse(data["contract"]), files, dict(data["requires"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{MANIFEST} can't be read: {error!r}") from error
+
+
+def _plain(name: str) -> str:
+    """The name, if it can only mean a file in the bundle's own folder."""
+    if not _PLAIN_NAME.fullmatch(name) or name == MANIFEST:
+        raise BundleError(f"a file in a bundle can't be named {name!r}")
+    return name
+
+
+def _verified(file: Path, listed: Mapping[str, Any]) -> bytes:
+    content = _read(file)
+    if len(content) != listed["bytes"]:
+        raise BundleError(f"{file.name} has {len(content)} bytes, expected {listed['bytes']}")
+    if hashlib.sha256(content).hexdigest() != listed["sha256"]:
+        raise BundleError(f"{file.name} was changed: its SHA-256 is not the manifest's")
+    return content
 
 
 def _read(file: Path) -> bytes:

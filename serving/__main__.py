@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -41,7 +42,8 @@ def _fail(message: str) -> int:
 def _run(settings: Settings, options: argparse.Namespace) -> None:
     with server_lock(settings.database):
         pass  # refused here in one line; the app takes the lock for good when it starts
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, sys.stdout)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn drains, then raises it again: let that end in exit 0
     uvicorn.run(
         create_app(settings),
         host=options.host or settings.host,

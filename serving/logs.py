@@ -1,16 +1,15 @@
 """Logs: one JSON object a line. They name routes, statuses and request ids, never users, notes or content."""
 
 import logging
-import sys
 import traceback
-from typing import Any
+from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
 
-def configure_logging(level: str) -> None:
-    """Send all logs of this process to stdout as JSON."""
-    handler = logging.StreamHandler(sys.stdout)
+def configure_logging(level: str, stream: TextIO) -> None:
+    """Write all logs of this process as JSON."""
+    handler = logging.StreamHandler(stream)
     fields = ["levelname", "name", "message"]
     handler.setFormatter(JsonFormatter(fields, rename_fields={"levelname": "level"}, timestamp="at"))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -5,7 +5,7 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -36,6 +36,17 @@ class Call:
     def took_ms(self) -> float:
         """Milliseconds since the request came in."""
         return round((perf_counter() - self.started) * 1000, 3)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What every answer says of its request."""
+        return {"request_id": self.request_id, "took_ms": self.took_ms}
+
+
+def call_of(request: Request) -> Call:
+    """The call that a request is."""
+    call: Call = request.state.call
+    return call
 
 
 class Edge:

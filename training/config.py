@@ -3,17 +3,27 @@
 import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 
 from features.state import RETAINED_DAYS
 from training.errors import ConfigError
 
 LONGEST_DAYS: Final = RETAINED_DAYS - 1
+MAX_HORIZONS: Final = 8
 
 
-def _instant(value: object) -> object:
+def _instant(value: object) -> datetime:
     """A bare date is midnight UTC; a time must say its offset."""
     if isinstance(value, str):
         try:
@@ -26,7 +36,7 @@ def _instant(value: object) -> object:
         return value.astimezone(UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return value
+    raise ValueError("expected a date, or a time with its offset")
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
@@ -48,30 +58,41 @@ class Every(_Table):
 class Gates(_Table):
     """What a model must reach to be registered."""
 
-    min_auc_difference: float = -0.005
+    min_auc_difference: float = Field(default=-0.005, strict=True)
     """Mean paired AUC difference to the better baseline."""
-    max_ece: float = Field(default=0.1, gt=0, le=1)
+    max_ece: float = Field(default=0.1, strict=True, gt=0, le=1)
     """Expected calibration error at the longest horizon."""
+
+
+def _form(value: object) -> str:
+    return "table" if isinstance(value, dict | Every) else "list"
+
+
+Instants = Annotated[
+    Annotated[tuple[Instant, ...], Field(min_length=1), Tag("list")] | Annotated[Every, Tag("table")],
+    Discriminator(_form),
+]
 
 
 class ChurnConfig(_Table):
     """A churn run's settings; what is absent is chosen from the log (``training.instants``)."""
 
-    horizon_days: tuple[Days, ...] = Field(default=(7, 14, 30), min_length=1, max_length=8)
+    horizon_days: tuple[Days, ...] = (7, 14, 30)
     active_days: Days | None = None
     """A user counts as present who was active in this many days before; without it, the longest horizon."""
     test_as_of: Instant | None = None
-    train_as_of: tuple[Instant, ...] | Every | None = None
+    train_as_of: Instants | None = None
     n_test_instants: int = Field(default=4, strict=True, ge=1, le=20)
     """How many instants, the latest being ``test_as_of``, the comparison with the baselines averages over."""
-    seed: Annotated[int, Field(strict=True, ge=0)] = 7
+    seed: int = Field(default=7, strict=True, ge=0, lt=2**31)
     gates: Gates = Gates()
 
-    @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        if sorted(set(self.horizon_days)) != list(self.horizon_days):
-            raise ValueError(f"horizon_days must ascend without repeats, got {list(self.horizon_days)}")
-        return self
+    @field_validator("horizon_days")
+    @classmethod
+    def _ascending(cls, days: tuple[int, ...]) -> tuple[int, ...]:
+        if not 1 <= len(days) <= MAX_HORIZONS or sorted(set(days)) != list(days):
+            raise ValueError(f"expected 1 to {MAX_HORIZONS} numbers of days, ascending without repeats")
+        return days
 
     @property
     def main_horizon(self) -> int:

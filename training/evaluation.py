@@ -10,7 +10,7 @@ import numpy.typing as npt
 from training.churn import BASELINES, ChurnModel, ChurnTraining
 from training.config import Gates
 from training.export import PARITY
-from training.fitting import LATE_SHARE, tune
+from training.fitting import LATE_SHARE, Choice, Grid, tune
 from training.gates import Gate
 from training.instants import is_closed
 from training.metrics import Difference, Quality, auc, ece, judge, paired_auc_difference
@@ -22,7 +22,7 @@ SLICES: Final = {
     "tenure": ("days_since_first_activity", (("under 30 days", 0, 30), ("30 to 90", 30, 90), ("over 90", 90, np.inf))),
     "activity": ("n_active_days_30d", (("0 to 1 days in 30", 0, 2), ("2 to 5", 2, 6), ("6 or more", 6, np.inf))),
 }
-_MAX_ABLATION_ROWS: Final = 20_000
+_MAX_ABLATION_ROWS: Final = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +110,13 @@ def ablate(training: ChurnTraining, seed: int) -> dict[str, float]:
     usable = [rows for rows in training.train_rows if is_closed(rows.as_of, fit.horizon_days, by=main)]
     thinned = [rows.thin(_MAX_ABLATION_ROWS // len(usable)) for rows in usable]
     table = Table.of(thinned, fit.horizon_days, late_share=LATE_SHARE)
-    whole = _tuned_auc(table, seed)
+    whole = _tuned_auc(table, fit.choice, seed)
     names = [feature.name for feature in training.model.features]
-    return {name: whole - _tuned_auc(table.without(column), seed) for column, name in enumerate(names)}
+    return {name: whole - _tuned_auc(table.without(column), fit.choice, seed) for column, name in enumerate(names)}
 
 
-def _tuned_auc(table: Table, seed: int) -> float:
-    tuning = tune(table, seed, folds=(0,))
+def _tuned_auc(table: Table, choice: Choice, seed: int) -> float:
+    tuning = tune(table, seed, Grid.only(choice))
     return float(auc(tuning.y, tuning.logit)[0])
 
 

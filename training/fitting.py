@@ -7,7 +7,7 @@ users than those they were fitted on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -26,13 +26,11 @@ Features = npt.NDArray[np.float32]
 
 N_FOLDS: Final = 3
 LATE_SHARE: Final = 1 / 3
-TREE_COUNTS: Final = (25, 50, 75, 100, 150, 200, 250, 300)
-INVERSE_PENALTIES: Final = (0.003, 0.03, 0.3)
-TREE_WEIGHTS: Final = (0.25, 0.5, 0.75)
 MIN_OF_EACH: Final = 30
 """Fewest churned and fewest returned rows that a horizon is fitted on."""
 
 _UNPENALISED: Final = 1e4
+_SOLVER: Final = "newton-cholesky"
 _MAX_DRIFT: Final = 1.0
 _MIN_EARLY: Final = 500
 _MIN_SLOPE: Final = 0.05
@@ -52,6 +50,20 @@ class Choice:
     tree_weight: float
     slope: float
     intercept: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What tuning chooses from."""
+
+    n_trees: Sequence[int] = (25, 50, 75, 100, 150, 200, 250, 300)
+    inverse_penalties: Sequence[float] = (0.003, 0.03, 0.3)
+    tree_weights: Sequence[float] = (0.25, 0.5, 0.75)
+
+    @classmethod
+    def only(cls, choice: Choice) -> Self:
+        """No choice but this one."""
+        return cls([choice.n_trees], [choice.inverse_penalty], [choice.tree_weight])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,30 +127,30 @@ class Tuning:
     y: Floats
 
 
-def tune(table: Table, seed: int, folds: Sequence[int] = range(N_FOLDS)) -> Tuning:
+def tune(table: Table, seed: int, grid: Grid = Grid()) -> Tuning:  # noqa: B008 (frozen)
     """Choose by calibrated log-loss on late rows of users who were not fitted on; fits use early rows."""
     early = ~table.late
     if early.sum() < _MIN_EARLY or not 0 < table.y[early].mean() < 1:
         early = np.ones_like(early)
     fold = fold_of(table.users, N_FOLDS)
     trees, linear, y = [], [], []
-    for one in folds:
+    for one in range(N_FOLDS):
         fitted, judged = (fold != one) & early, (fold == one) & table.late
         x, x_judged = table.features[fitted], table.features[judged]
-        booster = fit_trees(x, table.y[fitted], max(TREE_COUNTS), seed)
-        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n) for n in TREE_COUNTS])
-        linear.append([fit_linear(x, table.y[fitted], c).logit(x_judged) for c in INVERSE_PENALTIES])
+        booster = fit_trees(x, table.y[fitted], max(grid.n_trees), seed)
+        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n) for n in grid.n_trees])
+        linear.append([fit_linear(x, table.y[fitted], c).logit(x_judged) for c in grid.inverse_penalties])
         y.append(table.y[judged])
-    return _choose(np.concatenate(trees, axis=1), np.concatenate(linear, axis=1), np.concatenate(y))
+    return _choose(grid, np.concatenate(trees, axis=1), np.concatenate(linear, axis=1), np.concatenate(y))
 
 
-def _choose(trees: Floats, linear: Floats, y: Floats) -> Tuning:
+def _choose(grid: Grid, trees: Floats, linear: Floats, y: Floats) -> Tuning:
     n = _least_loss(trees, y)
     c = _least_loss(linear, y)
-    blends = [blend(trees[n], linear[c], weight) for weight in TREE_WEIGHTS]
+    blends = [blend(trees[n], linear[c], weight) for weight in grid.tree_weights]
     w = _least_loss(blends, y)
     slope, intercept = platt(blends[w], y)
-    choice = Choice(TREE_COUNTS[n], INVERSE_PENALTIES[c], TREE_WEIGHTS[w], slope, intercept)
+    choice = Choice(grid.n_trees[n], grid.inverse_penalties[c], grid.tree_weights[w], slope, intercept)
     return Tuning(choice, blends[w], y)
 
 
@@ -157,7 +169,7 @@ def fit_linear(features: Features, y: Floats, inverse_penalty: float) -> Linear:
     x = np.where(np.isnan(x), fill, x)
     spread = x.std(axis=0)
     unfitted = Linear(fill, x.mean(axis=0), np.where(spread < 1e-6, 1.0, spread), np.zeros(x.shape[1]), 0.0)
-    model = LogisticRegression(C=inverse_penalty, max_iter=200, tol=1e-4).fit(unfitted.prepare(features), y)
+    model = LogisticRegression(C=inverse_penalty, solver=_SOLVER).fit(unfitted.prepare(features), y)
     return replace(unfitted, coefficients=model.coef_[0], intercept=float(model.intercept_[0]))
 
 
@@ -173,7 +185,7 @@ def calibrated(logit: Floats, choice: Choice, drift: float = 0.0) -> Floats:
 
 def platt(logit: Floats, y: Floats) -> tuple[float, float]:
     """Slope and intercept of a logistic calibration (Platt 1999); the slope stays positive, so ranks are kept."""
-    model = LogisticRegression(C=_UNPENALISED).fit(logit[:, None], y)
+    model = LogisticRegression(C=_UNPENALISED, solver=_SOLVER).fit(logit[:, None], y)
     return max(float(model.coef_[0, 0]), _MIN_SLOPE), float(model.intercept_[0])
 
 

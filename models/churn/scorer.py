@@ -72,8 +72,9 @@ class ChurnSettings:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError(f"not a churn model's settings: {error!r}") from error
-        if not settings.horizon_days or len(settings.thresholds) != len(settings.horizon_days):
-            raise ContractError("a churn model needs one threshold per horizon")
+        ascending = sorted(set(settings.horizon_days)) == list(settings.horizon_days)
+        if not settings.horizon_days or not ascending or len(settings.thresholds) != len(settings.horizon_days):
+            raise ContractError("a churn model needs ascending horizons, and one threshold for each")
         return settings
 
 

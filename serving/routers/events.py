@@ -1,19 +1,19 @@
 """Events: what users do."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from serving.deps import FactIngest, ThisCall, requires
+from serving.deps import FactIngest
 from serving.ingest import DETAILS, Outcome
 from serving.instants import to_us
+from serving.middleware import call_of
 from serving.schemas import EventIn, EventResult, EventResults, Events
-from serving.security import Scope
 from serving.store.journal import Fact, FactType
 
-router = APIRouter(prefix="/v1", tags=["events"], dependencies=[requires(Scope.INGEST)])
+router = APIRouter(prefix="/v1", tags=["events"])
 
 
 @router.post("/events")
-async def add_events(body: Events, ingest: FactIngest, call: ThisCall) -> EventResults:
+async def add_events(body: Events, ingest: FactIngest, request: Request) -> EventResults:
     """Store up to 1,000 events; a result for each, in order.
 
     What is `accepted` is on disk, and its user's next score sees it. An `event_id` counts once: the same event sent
@@ -21,9 +21,7 @@ async def add_events(body: Events, ingest: FactIngest, call: ThisCall) -> EventR
     """
     outcomes, folded = await ingest.events([_fact(event) for event in body.events])
     results = [_result(event, outcome) for event, outcome in zip(body.events, outcomes, strict=True)]
-    return EventResults(
-        request_id=call.request_id, took_ms=call.took_ms, degraded=[] if folded else ["states"], results=results
-    )
+    return EventResults(**call_of(request).meta, degraded=[] if folded else ["states"], results=results)
 
 
 def _fact(event: EventIn) -> Fact:

@@ -1,13 +1,14 @@
 """Health: is it alive, is it ready, how is it doing. Open to all, for orchestrators; nothing here names a user."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from models.errors import BundleError
 from serving.churn import CHURN
-from serving.deps import AllServices, ThisCall
+from serving.deps import Services, services_of
 from serving.errors import StoreError
+from serving.middleware import call_of
 from serving.schemas import Alive, Readiness
 from serving.slots import Slots
 
@@ -15,28 +16,29 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/livez")
-async def livez(call: ThisCall) -> Alive:
+async def livez(request: Request) -> Alive:
     """Answer, while the process can."""
-    return Alive(request_id=call.request_id, took_ms=call.took_ms)
+    return Alive(**call_of(request).meta)
 
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
-async def readyz(services: AllServices, call: ThisCall) -> Response:
+async def readyz(request: Request) -> Response:
     """Try what scoring needs: the stores, and an inference through each champion; 503 unless all is well."""
+    services = services_of(request)
     checks = {"stores": await _stores(services), "churn": _champion(services.slots)}
     ready = set(checks.values()) == {"ok"}
-    answer = Readiness(request_id=call.request_id, took_ms=call.took_ms, ready=ready, checks=checks)
+    answer = Readiness(**call_of(request).meta, ready=ready, checks=checks)
     headers = {} if ready else {"Retry-After": "1"}
     return JSONResponse(answer.model_dump(), 200 if ready else 503, headers)
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(services: AllServices) -> Response:
+async def metrics(request: Request) -> Response:
     """Give the metrics in Prometheus' text format."""
-    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(services_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _stores(services: AllServices) -> str:
+async def _stores(services: Services) -> str:
     try:
         unfolded = await services.journal.last_seq() - await services.states.watermark()
     except StoreError:

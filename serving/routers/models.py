@@ -1,22 +1,22 @@
 """Models: what is live, and what was refused."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from serving.deps import AllServices, ThisCall, requires
+from serving.deps import LiveSlots
 from serving.instants import to_datetime
+from serving.middleware import call_of
 from serving.schemas import ModelOut, Models, RefusedOut
-from serving.security import Scope
 from serving.slots import LiveModel, Refusal
 
-router = APIRouter(prefix="/v1", tags=["models"], dependencies=[requires(Scope.SCORE, Scope.ADMIN)])
+router = APIRouter(prefix="/v1", tags=["models"])
 
 
 @router.get("/models")
-async def list_models(services: AllServices, call: ThisCall) -> Models:
+async def list_models(slots: LiveSlots, request: Request) -> Models:
     """List the model in each slot, and the releases that slots refused."""
-    live = [_live(model) for model in services.slots.live()]
-    refused = [_refused(refusal) for refusal in services.slots.refused()]
-    return Models(request_id=call.request_id, took_ms=call.took_ms, live=live, refused=refused)
+    live = [_live(model) for model in slots.live()]
+    refused = [_refused(refusal) for refusal in slots.refused()]
+    return Models(**call_of(request).meta, live=live, refused=refused)
 
 
 def _live(live: LiveModel[object]) -> ModelOut:

@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from models.churn.scorer import ChurnStatus
 from serving.churn import ChurnAnswer
-from serving.deps import FactIngest, ThisCall, UserScoring, requires
+from serving.deps import FactIngest, UserScoring
 from serving.instants import to_datetime, to_us
-from serving.middleware import Call
+from serving.middleware import Call, call_of
 from serving.schemas import Churn, Id, ModelRef, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
-from serving.security import Scope
+
+UserId = Annotated[Id, Path()]
 
 router = APIRouter(prefix="/v1", tags=["users"])
 
@@ -29,39 +30,36 @@ _REASONS = {
 }
 
 
-@router.put("/users/{user_id}", dependencies=[requires(Scope.INGEST)])
-async def put_user(user_id: Annotated[Id, Path()], body: Profile, ingest: FactIngest, call: ThisCall) -> ProfileStored:
+@router.put("/users/{user_id}")
+async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: Request) -> ProfileStored:
     """Store a user's profile in place of the one before."""
     profile = dict(body)
     if body.registered_at:
         profile["registered_at"] = to_us(body.registered_at)
     folded = await ingest.profile(user_id, profile)
-    return ProfileStored(
-        request_id=call.request_id, took_ms=call.took_ms, degraded=[] if folded else ["states"], user_id=user_id
-    )
+    return ProfileStored(**call_of(request).meta, degraded=[] if folded else ["states"], user_id=user_id)
 
 
-@router.post("/users:score", dependencies=[requires(Scope.SCORE)])
-async def score_users(body: ScoreUsers, scoring: UserScoring, call: ThisCall) -> UserScores:
+@router.post("/users:score")
+async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) -> UserScores:
     """Score up to 1,000 users: who is about to leave. A result for each, in order; nothing is stored.
 
     A user without any activity is a `cold_start`, one not active lately `inactive`: neither has probabilities.
     """
     as_of = to_us(body.as_of) if body.as_of else None
-    return _scores(await scoring.score(body.user_ids, as_of=as_of, horizon_days=body.horizons), call)
+    return _scores(await scoring.score(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
 
 
 def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
     pointer = answer.model.pointer
     results = _results(answer)
     return UserScores(
-        request_id=call.request_id,
+        **call.meta,
         model=ModelRef(
             name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
         ),
         features_as_of=to_datetime(answer.as_of),
         results=[results[row] for row in answer.rows],
-        took_ms=call.took_ms,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -54,7 +55,7 @@ class SqliteFile:
             if many:
                 return await asyncio.get_running_loop().run_in_executor(self._reader, job, self._there)
             return job(self._here)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError("the database can't be read") from error
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
 """What each feature measures, by value; and what all features promise."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,12 +18,12 @@ FACTS = {*INSTANTS, *(f"tallies.{name}" for name in TALLY.names or () if name !=
 
 # Community times; asked at noon of 2024-05-31. The comment is the age in community days.
 HISTORY = (
-    ("purchase", "2024-03-01T10:00+08:00", 100),  # 91
-    ("purchase", "2024-03-02T10:00+08:00", 50.25),  # 90
-    ("like", "2024-04-30T10:00+08:00"),  # 31
-    ("collect", "2024-05-01T10:00+08:00"),  # 30
-    ("click", "2024-05-23T10:00+08:00"),  # 8
-    ("click", "2024-05-24T23:59+08:00"),  # 7
+    ("purchase", "2024-03-02T10:00+08:00", 100),  # 90
+    ("purchase", "2024-03-03T10:00+08:00", 50.25),  # 89
+    ("like", "2024-05-01T10:00+08:00"),  # 30
+    ("collect", "2024-05-02T10:00+08:00"),  # 29
+    ("click", "2024-05-24T10:00+08:00"),  # 7
+    ("click", "2024-05-25T23:59+08:00"),  # 6
     ("impression", "2024-05-30T08:00+08:00"),
     ("open", "2024-05-31T09:05+08:00"),  # 0, the first session of the day
     ("read", "2024-05-31T09:20+08:00", 30.5),
@@ -33,12 +34,12 @@ HISTORY = (
 NOON = "2024-05-31T12:00+08:00"
 EXPECTED = {
     "days_since_last_activity": 0.5 / 24,
-    "days_since_first_activity": 91 + 2 / 24,
+    "days_since_first_activity": 90 + 2 / 24,
     "n_active_days": 7,
     "n_active_days_7d": 2,
     "n_active_days_30d": 4,
     "n_active_days_90d": 6,
-    "recent_active_days": 1 + 0.850667 + 0.831238 + 0.5 + 0.488580 + 0.125 + 0.122145,  # one half to the age / 30
+    "recent_active_days": 1 + 0.870551 + 0.850667 + 0.511687 + 0.5 + 0.127922 + 0.125,  # one half to the age / 30
     "n_events": 10,
     "n_events_30d": 7,
     "n_sessions": 6 + 2,
@@ -48,9 +49,9 @@ EXPECTED = {
     "n_click": 3,
     "days_since_last_click": 0,
     "n_purchase": 2,
-    "days_since_last_purchase": 90,
+    "days_since_last_purchase": 89,
     "n_collect": 1,
-    "days_since_last_collect": 30,
+    "days_since_last_collect": 29,
     "n_impression": 2,
     "days_since_last_impression": 0,
     "n_share": 0,
@@ -80,32 +81,33 @@ def test_every_feature_has_a_value_worked_out_by_hand() -> None:
 @pytest.mark.parametrize(
     ("name", "day", "expected"),
     [
-        ("n_active_days_7d", "2024-05-24T00:00+08:00", 1),
-        ("n_active_days_7d", "2024-05-23T23:59:59+08:00", 0),
-        ("n_active_days_30d", "2024-05-01T00:00+08:00", 1),
-        ("n_active_days_30d", "2024-04-30T23:59:59+08:00", 0),
-        ("n_active_days_90d", "2024-03-02T00:00+08:00", 1),
-        ("n_active_days_90d", "2024-03-01T23:59:59+08:00", 0),
-        ("n_events_30d", "2024-05-01T00:00+08:00", 1),
-        ("n_events_30d", "2024-04-30T23:59:59+08:00", 0),
+        ("n_active_days_7d", "2024-05-25T00:00+08:00", 1),
+        ("n_active_days_7d", "2024-05-24T23:59:59+08:00", 0),
+        ("n_active_days_30d", "2024-05-02T00:00+08:00", 1),
+        ("n_active_days_30d", "2024-05-01T23:59:59+08:00", 0),
+        ("n_active_days_90d", "2024-03-03T00:00+08:00", 1),
+        ("n_active_days_90d", "2024-03-02T23:59:59+08:00", 0),
+        ("n_events_30d", "2024-05-02T00:00+08:00", 1),
+        ("n_events_30d", "2024-05-01T23:59:59+08:00", 0),
         ("days_since_last_like", "2024-05-31T00:00+08:00", 0),
         ("days_since_last_like", "2024-05-30T23:59:59+08:00", 1),
     ],
 )
-def test_a_window_is_today_and_its_full_community_days_before(
-    state: History, at: At, name: str, day: str, expected: float
+@pytest.mark.parametrize("as_of", ["2024-05-31T00:00:01+08:00", NOON, "2024-06-01T00:00+08:00"])
+def test_a_window_is_the_last_community_day_before_as_of_and_those_before_it(
+    state: History, at: At, name: str, day: str, expected: float, as_of: str
 ) -> None:
-    assert value_of(name, state(("like", day)), at("2024-05-31T00:00:01+08:00")) == expected
+    assert value_of(name, state(("like", day)), at(as_of)) == expected
 
 
-@pytest.mark.parametrize(("as_of", "n_days"), [("2024-04-30T12:00+08:00", 1), ("2024-05-01T12:00+08:00", 0)])
+@pytest.mark.parametrize(("as_of", "n_days"), [("2024-05-01T00:00+08:00", 1), ("2024-05-01T00:00:01+08:00", 0)])
 def test_a_day_leaves_every_count_after_730_days_even_without_a_new_event(
     state: History, at: At, as_of: str, n_days: int
 ) -> None:
-    one = state(("like", "2022-05-02T10:00+08:00", 3))  # 729 days before 2024-04-30
+    one = state(("like", "2022-05-02T00:00+08:00", 3))  # 730 days before 2024-05-01
     names = ("n_active_days", "n_events", "n_sessions", "n_like")
     assert [value_of(name, one, at(as_of)) for name in names] == [n_days] * 4
-    assert value_of("days_since_last_activity", one, at(as_of)) == pytest.approx(730 - n_days + 2 / 24)
+    assert value_of("days_since_last_activity", one, at(as_of)) == pytest.approx(730)
 
 
 def test_an_impression_is_counted_nowhere_but_under_its_own_kind(state: History, at: At) -> None:
@@ -118,7 +120,8 @@ def test_an_impression_is_counted_nowhere_but_under_its_own_kind(state: History,
 @pytest.mark.parametrize(
     ("times", "n_sessions"),
     [
-        (["09:00", "09:29", "09:30", "10:29"], 2),  # half-hours 18, 19 and 20 would join; 10:00-10:29 is number 20
+        (["09:00", "09:29", "09:30", "10:29"], 1),
+        (["09:00", "09:29", "10:00"], 2),
         (["00:00", "23:59"], 2),
         (["09:10", "11:10", "13:10"], 3),
     ],
@@ -190,6 +193,20 @@ def test_sums_stay_exact_at_the_largest_values_that_are_allowed(state: History, 
     states = UserStates.decode([one.encode()])
     assert states.rows["value"].tolist() == [100 * 10**12, 1]
     assert value_of("value_total", one, at(NOON)) == np.float32(1e11)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_feature_reads_only_the_facts_it_names(crowd: list[UserState], at: At, name: str) -> None:
+    one, as_of = CATALOGUE[name], at("2024-01-01")
+    states = UserStates.decode([user.encode() for user in crowd])
+    rows = states.rows.copy()
+    for fact in {"n", "value", "half_hours"} - {fact.removeprefix("tallies.") for fact in one.facts}:
+        rows[fact] += 1  # a tally's day and kind are its key: whatever reads tallies reads them
+    changed = {fact: getattr(states, fact) - 1 for fact in INSTANTS if fact not in one.facts}
+    assert (
+        one.compute(Seen(replace(states, rows=rows, **changed), as_of)).tobytes()
+        == one.compute(Seen(states, as_of)).tobytes()
+    )
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

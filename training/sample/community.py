@@ -66,7 +66,7 @@ class _Life:
 def live_blocks(
     seed: int, book: Phrasebook, *, n_users: int, block_users: int, start: date, n_days: int
 ) -> Iterator[Block]:
-    """The blocks of a community, one after the other; each draws from (seed, its index) alone."""
+    """The blocks of a community, one after the other; each draws from (seed, its index) and sees earlier notes only."""
     earlier: list[Notes] = []
     next_note = next_session = 0
     for index, first in enumerate(range(0, n_users, block_users)):
@@ -87,9 +87,11 @@ def _live(rng: np.random.Generator, life: _Life, *, first_note: int, start: date
     for day in range(-BURN_IN_DAYS, n_days):
         if day >= 0 and day % FORECAST_EVERY_DAYS == 0:
             forecasts.append(_forecast(life, day))
-        days.append(_live_day(rng, life, day=day, busy=weekday_factor(start, day)))
+        today = _live_day(rng, life, day=day, busy=weekday_factor(start, day))
+        if day >= 0:
+            days.append(today)
         departures.append(leaving.depart(rng, life.people, life.standing, day))
-    events = join_events(days[BURN_IN_DAYS:])
+    events = join_events(days)
     return Block(
         people=life.people,
         notes=life.feed.notes.take(np.flatnonzero(life.feed.notes.number >= first_note)),

@@ -54,7 +54,7 @@ class Events:
     at_ms: Ints
     value: Floats
 
-    def take(self, rows: Ints | Bools) -> "Events":
+    def take(self, rows: Ints | Bools | slice) -> "Events":
         return Events(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 

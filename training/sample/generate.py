@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from training.errors import ConfigError
 from training.sample import tables
 from training.sample.clock import DAY_MS, start_instant
 from training.sample.community import Block, live_blocks
@@ -47,20 +48,21 @@ def generate(
     The log covers ``n_days`` local days of Asia/Shanghai from ``start``. The same arguments give the same
     bytes on a platform; the users of one block are the same however many blocks follow. Memory holds one
     block of ``block_users`` users. ``progress`` is called with (users done, users). Files of an earlier run
-    are replaced only when all are written. Raises ValueError for counts below 1 and a negative seed.
+    are replaced only when all are written. Raises ConfigError for counts below 1 or a negative seed.
     """
     if min(n_users, n_days, block_users) < 1 or seed < 0:
-        raise ValueError(f"expected counts >= 1 and seed >= 0, got {n_users=}, {n_days=}, {block_users=}, {seed=}")
+        raise ConfigError(f"expected counts >= 1 and seed >= 0, got {n_users=}, {n_days=}, {block_users=}, {seed=}")
     book = load_phrasebook()
     made_with = {"seed": seed, "n_users": n_users, "n_days": n_days, "start": start}
-    facts = {"synthetic": "true"} | {name: str(value) for name, value in made_with.items()}
+    facts = {"synthetic": "true", "topics": ",".join(book.topic_names)}
+    facts |= {name: str(value) for name, value in made_with.items()}
     blocks = live_blocks(seed, book, n_users=n_users, block_users=block_users, start=start, n_days=n_days)
     n_done = n_events = 0
     with _staged(out) as folder, _writers(folder, facts) as writers:
         for index, block in enumerate(blocks):
             rng = np.random.default_rng([seed, index, 1])  # words and labels: what people do does not hang on them
             for name, table in _tables(rng, block, book, start=start, n_days=n_days, first_event=n_events):
-                writers[name].write_table(table, row_group_size=ROW_GROUP_ROWS)
+                writers[name].write_table(table)
             n_events += len(block.events.kind)
             n_done += len(block.people)
             if progress is not None:
@@ -71,9 +73,11 @@ def generate(
 def _tables(
     rng: np.random.Generator, block: Block, book: Phrasebook, *, start: date, n_days: int, first_event: int
 ) -> Iterator[tuple[str, Any]]:
-    """The block's part of each file, made one at a time."""
+    """The block's part of each file, row group by row group, made one at a time."""
     start_at = start_instant(start)
-    yield "events", tables.events_table(block, start_at, first_event=first_event)
+    for row in range(0, len(block.events.kind), ROW_GROUP_ROWS):
+        rows = slice(row, row + ROW_GROUP_ROWS)
+        yield "events", tables.events_table(block, start_at, rows=rows, first_event=first_event + row)
     yield "notes", tables.notes_table(block.notes, write_texts(rng, block.notes, book), start_at)
     yield "users", tables.users_table(block.people, start_at)
     yield "note_labels", tables.labels_table(judge_notes(rng, block.notes, until_ms=n_days * DAY_MS), start_at)

@@ -66,7 +66,7 @@ def present(people: People, standing: Standing, day: int) -> Bools:
 
 def welcome_back(people: People, standing: Standing, day: int) -> Bools:
     """Who returns today; they start from a better mood than they left in."""
-    back = standing.back_day == day
+    back: Bools = standing.back_day == day
     standing.back_day[back] = HERE
     standing.mood[back] = people.base_mood[back] + 0.2
     return back

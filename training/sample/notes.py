@@ -22,7 +22,7 @@ HARM_SHARES = np.array(
 QUALITY_COST = np.array([2.0, 1.3, 2.4, 1.6])  # in logits of quality, by harm
 APPEAL_GAIN = np.array([-0.2, 0.9, -0.4, 0.0])  # in logits of a click, by harm
 LABELLED_SHARE = 0.6
-LABEL_NOISE = 0.015
+LABEL_NOISE = 0.005
 SPLITS = ("train", "dev", "test")
 SPLIT_SHARES = (0.8, 0.1, 0.1)
 

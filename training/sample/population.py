@@ -12,11 +12,11 @@ from training.sample.phrases import Phrasebook
 TIERS = ("ordinary", "active", "koc", "head_creator")
 TIER_SHARES = (0.72, 0.225, 0.045, 0.01)
 SESSION_RATE = np.array([0.10, 0.17, 0.25, 0.35])  # median sessions a day, by tier
-PUBLISH_SHARE = np.array([0.01, 0.08, 0.28, 0.45])  # of sessions that end in a note, by tier
+PUBLISH_SHARE = np.array([0.015, 0.12, 0.38, 0.55])  # of sessions that end in a note, by tier
 FOLLOWERS = np.array([8.0, 60.0, 2_500.0, 60_000.0])  # median, by tier
 
 HABITS = ("genuine", "diverter", "baiter", "idler", "hostile")  # what an author tends to write
-HABIT_SHARES = (0.74, 0.08, 0.08, 0.06, 0.04)
+HABIT_SHARES = (0.73, 0.08, 0.08, 0.06, 0.05)
 
 BURN_IN_DAYS = 60  # lived before the log and not written: moods, leavers and notes settle first
 OLD_SHARE = 0.25  # registered long before the burn-in; the others arrive evenly, day by day

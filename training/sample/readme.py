@@ -18,12 +18,13 @@ What a model may read:
 - `notes.parquet`: notes in Chinese in eight categories, those from before the log included
 - `users.parquet`: registration, followers when the log starts, personalisation opt-out, minors; some users left
   before the log starts and have no event
-- `note_labels.parquet`: reviewers' `spam`, `clickbait`, `low_information`, `abuse`: about 60% of all pairs, 1.5% of
+- `note_labels.parquet`: reviewers' `spam`, `clickbait`, `low_information`, `abuse`: about 60% of all pairs, 0.5% of
   them wrong; a missing row means unknown
 
 What only tests and judges of models may read, the hidden causes:
 
-- `truth/users.parquet`: tier, interests, session rate, mean daily leave hazard, instants of leaving and returning
+- `truth/users.parquet`: tier, interests (in the order of `topics` in the schema metadata), session rate, mean daily
+  leave hazard, instants of leaving and returning
 - `truth/notes.parquet`: topic, quality, appeal, and the harms each text was written for
 - `truth/churn.parquet`: every 10 days: presence, session rate, leave hazard, 30-day churn probability
 

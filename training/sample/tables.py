@@ -116,9 +116,9 @@ def names(choices: Sequence[str], codes: Ints) -> Any:
     return pa.array(choices).take(pa.array(codes))
 
 
-def events_table(block: Block, start_at: datetime, *, first_event: int) -> Any:
-    """The block's events, numbered from ``first_event`` in time order."""
-    events = block.events
+def events_table(block: Block, start_at: datetime, *, rows: slice, first_event: int) -> Any:
+    """Some of the block's events, numbered from ``first_event`` in time order."""
+    events = block.events.take(rows)
     columns = {
         "event_id": ids("e", first_event + np.arange(len(events.kind))),
         "user_id": ids("u", block.people.number).take(pa.array(events.person)),

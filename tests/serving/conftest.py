@@ -1,0 +1,175 @@
+"""A tiny real churn model, released as the agent releases, and the app around it with a clock that tests hold."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from onnx import TensorProto, helper, numpy_helper
+
+from features.user import CHURN_FEATURES
+from models.bundle import GOLDEN, MODEL, Bundle, Golden, write_bundle
+from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
+from models.contract import Contract
+from models.pointer import Pointer, write_pointer
+from serving.app import create_app
+from serving.settings import Settings
+
+NOW = datetime(2025, 5, 1, 12, tzinfo=UTC)
+FEATURES = tuple(one.name for one in CHURN_FEATURES)
+SETTINGS = ChurnSettings(FEATURES, horizon_days=(7, 14, 30), active_days=60, thresholds=(0.6, 0.5, 0.4))
+
+
+def churn_graph(bias: float, *, guard_nan: bool, activation: str) -> bytes:
+    """activation(bias + 0.02 x days since last activity - 0.5 per horizon); guarded, a missing feature counts 0."""
+    weight = np.zeros((len(FEATURES), 3), np.float32)
+    weight[0] = 0.02
+    constants = {"weight": weight, "bias": np.float32([bias, bias - 0.5, bias - 1]), "zero": np.float32([0])}
+    guard = [
+        helper.make_node("IsNaN", [INPUT], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", INPUT], ["x"]),
+    ]
+    nodes = [
+        *(guard if guard_nan else [helper.make_node("Identity", [INPUT], ["x"])]),
+        helper.make_node("Gemm", ["x", "weight", "bias"], ["raw"]),
+        helper.make_node(activation, ["raw"], [OUTPUT]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "churn",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, len(FEATURES)])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 3])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def churn_golden(bias: float, *, activation: str) -> Golden:
+    """Three synthetic users and what the graph must answer, worked out without it."""
+    features = np.zeros((3, len(FEATURES)), np.float32)
+    features[:, 0] = [0, 10, np.nan]
+    raw = bias + 0.02 * np.nan_to_num(features[:, :1]).astype(np.float64) - np.array([0, 0.5, 1])
+    answers = 1 / (1 + np.exp(-raw)) if activation == "Sigmoid" else raw
+    return Golden({INPUT: features}, {OUTPUT: answers.astype(np.float32)})
+
+
+@dataclass
+class Registry:
+    """Stands for the release agent: writes bundles and moves pointers."""
+
+    folder: Path
+    n_releases: int = 0
+
+    def bundle(
+        self,
+        bias: float = 0.0,
+        *,
+        guard_nan: bool = True,
+        activation: str = "Sigmoid",
+        contract: Contract | None = None,
+        files: dict[str, bytes] | None = None,
+    ) -> Bundle:
+        """Write a bundle, good unless told otherwise."""
+        graph = churn_graph(bias, guard_nan=guard_nan, activation=activation)
+        made = {MODEL: graph, GOLDEN: churn_golden(bias, activation=activation).encode()}
+        return write_bundle(self.folder / "churn", contract or SETTINGS.contract(), made | (files or {}))
+
+    def point(self, digest: str, role: str = "champion") -> Pointer:
+        self.n_releases += 1
+        pointer = Pointer(digest, str(self.n_releases), "2025-04-30T00:00:00Z", {"auc": 0.8})
+        write_pointer(self.folder, "churn", role, pointer)
+        return pointer
+
+    def release(self, bias: float = 0.0, role: str = "champion") -> Pointer:
+        return self.point(self.bundle(bias).digest, role)
+
+
+@dataclass
+class Clock:
+    """What the app takes for the time."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> int:
+        return round(self.now.timestamp()) * 1_000_000
+
+
+@dataclass
+class World:
+    """An app's settings, clock and releases; ``open`` starts the app and gives a client."""
+
+    settings: Settings
+    registry: Registry
+    clock: Clock = field(default_factory=Clock)
+
+    def app(self) -> FastAPI:
+        return create_app(self.settings, clock=self.clock)
+
+    def open(self, **changed: Any) -> TestClient:
+        settings = self.settings.model_copy(update=changed)
+        return TestClient(create_app(settings, clock=self.clock), raise_server_exceptions=True)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    settings = Settings(data_dir=tmp_path, open_access=True, poll_s=0.01, repair_s=3600)
+    return World(settings, Registry(settings.bundles))
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[TestClient]:
+    """A client of a running app with a champion, no keys needed."""
+    world.registry.release()
+    with world.open() as client:
+        yield client
+
+
+@pytest.fixture
+def event() -> Callable[..., dict[str, Any]]:
+    """Makes an event as JSON: ``days`` and ``hours`` are its age."""
+    n_made = 0
+
+    def make(user_id: str = "u1", *, days: float = 1, hours: float = 0, **fields: Any) -> dict[str, Any]:
+        nonlocal n_made
+        n_made += 1
+        occurred_at = (NOW - timedelta(days=days, hours=hours)).isoformat()
+        return {"event_id": f"e{n_made}", "user_id": user_id, "event": "open", "occurred_at": occurred_at} | fields
+
+    return make
+
+
+@pytest.fixture
+def send(client: TestClient) -> Callable[..., list[dict[str, Any]]]:
+    """Posts events and gives their results."""
+
+    def post(*events: dict[str, Any]) -> list[dict[str, Any]]:
+        answer = client.post("/v1/events", json={"events": events})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["results"]
+
+    return post
+
+
+@pytest.fixture
+def score(client: TestClient) -> Callable[..., dict[str, Any]]:
+    """Scores users and gives the whole answer."""
+
+    def post(*user_ids: str, **fields: Any) -> dict[str, Any]:
+        answer = client.post("/v1/users:score", json={"user_ids": user_ids} | fields)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return post

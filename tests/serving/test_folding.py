@@ -1,0 +1,162 @@
+"""States follow the journal exactly once, through races and crashes."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from features.schema import EVENT_KINDS, kind_code
+from features.state import DAY_US, Event, UserState, thousandths
+from serving.errors import StoreError
+from serving.folding import Folder
+from serving.store.journal import Fact, FactType
+from serving.store.sqlite import SqliteJournal, SqliteStates
+from serving.store.sqlite_file import open_sqlite
+from serving.workers import Workers
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def file(tmp_path):
+    async with open_sqlite(tmp_path / "test.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def journal(file):
+    return SqliteJournal(file)
+
+
+@pytest.fixture
+async def states(file):
+    return SqliteStates(file)
+
+
+@pytest.fixture
+async def folder(journal, states):
+    return Folder(journal, states, Workers())
+
+
+def opened(event_id, user_id="u", day=20_000):
+    return Fact(FactType.EVENT, user_id, day * DAY_US, 0, event_id=event_id, event="open")
+
+
+def folded(*days):
+    return UserState().fold(Event(0, day * DAY_US) for day in days).encode()
+
+
+async def test_refreshing_twice_counts_once(journal, states, folder):
+    await journal.append([opened("a"), opened("b", day=20_001)])
+    for _ in range(2):
+        await folder.refresh(["u"])
+    assert await states.get_many(["u"]) == {"u": (folded(20_000, 20_001), 2)}
+
+
+async def test_a_refresh_includes_whatever_was_missed_before(journal, states, folder):
+    await journal.append([opened("a")])  # and then the process died before folding
+    await journal.append([opened("b", day=20_001)])
+    await folder.refresh(["u"])
+    assert (await states.get_many(["u"]))["u"].encoded == folded(20_000, 20_001)
+
+
+async def test_refreshes_of_one_user_at_once_lose_nothing(journal, states, folder):
+    async def append_and_refresh(n):
+        await journal.append([opened(str(n), day=20_000 + n)])
+        await folder.refresh(["u"])
+
+    await asyncio.gather(*(append_and_refresh(n) for n in range(50)))
+    assert await states.get_many(["u"]) == {"u": (folded(*range(20_000, 20_050)), 50)}
+
+
+class RacingStates(SqliteStates):
+    """Lets another refresh win just before the first put, and a fact arrive after it."""
+
+    def __init__(self, file, journal):
+        super().__init__(file)
+        self.journal = journal
+        self.lost = False
+
+    async def put_many(self, updates):
+        if not self.lost:
+            self.lost = True
+            await self.journal.append([opened("before", day=19_001)])
+            await Folder(self.journal, SqliteStates(self._file), Workers()).refresh(["u"])
+            await self.journal.append([opened("after", day=19_002)])
+        return await super().put_many(updates)
+
+
+async def test_a_lost_race_is_folded_again_on_top_of_the_winner(file, journal, states):
+    await journal.append([opened("a")])
+    await Folder(journal, RacingStates(file, journal), Workers()).refresh(["u"])
+    assert await states.get_many(["u"]) == {"u": (folded(20_000, 19_001, 19_002), 3)}
+
+
+async def test_repair_folds_what_a_crash_left_and_moves_the_watermark(journal, states, folder):
+    await journal.append([opened(str(n), f"u{n}") for n in range(2_500)])
+    await folder.refresh(["u3"])
+    await folder.repair()
+    assert len(await states.get_many([f"u{n}" for n in range(2_500)])) == 2_500
+    assert await states.watermark() == 2_500
+    await folder.repair()
+    assert await states.watermark() == 2_500
+
+
+class BrokenStates(SqliteStates):
+    """Can't be written."""
+
+    async def put_many(self, updates):
+        raise StoreError("down")
+
+
+def test_events_are_accepted_though_the_states_are_down_and_repaired_at_the_next_start(world, event):
+    world.registry.release()
+    with world.open() as client:
+        services = client.app.state.services
+        services.folder._states = BrokenStates(services.states._file)
+        answer = client.post("/v1/events", json={"events": [event()]}).json()
+        assert answer["results"][0]["status"] == "accepted"
+        assert answer["degraded"] == ["states"]
+    with world.open() as client:
+        answer = client.post("/v1/users:score", json={"user_ids": ["u1"]}).json()
+        assert answer["results"][0]["status"] == "scored"
+
+
+EVENTS = st.tuples(
+    st.sampled_from(["u", "v"]),
+    st.sampled_from([*EVENT_KINDS, "unknown"]),
+    st.integers(0, 20_300 * DAY_US),
+    st.none() | st.floats(-1e9, 1e9),
+)
+
+
+@given(events=st.lists(EVENTS, max_size=30), data=st.data())
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_however_facts_are_cut_into_batches_and_ordered_the_state_is_the_same(tmp_path_factory, events, data):
+    order = data.draw(st.permutations(range(len(events))))
+    size = data.draw(st.integers(1, 10))
+
+    async def states_after():
+        async with open_sqlite(tmp_path_factory.mktemp("fold") / "test.db") as file:
+            journal, states = SqliteJournal(file), SqliteStates(file)
+            folder = Folder(journal, states, Workers())
+            for start in range(0, len(order), size):
+                batch = [events[place] for place in order[start : start + size]]
+                await journal.append(
+                    [
+                        Fact(FactType.EVENT, user_id, at, 0, event=kind, value=value)
+                        for user_id, kind, at, value in batch
+                    ]
+                )
+                await folder.refresh({one[0] for one in batch})
+            return {user_id: stored.encoded for user_id, stored in (await states.get_many(["u", "v"])).items()}
+
+    expected = {
+        user_id: UserState()
+        .fold(Event(kind_code(kind), at, thousandths(value)) for owner, kind, at, value in events if owner == user_id)
+        .encode()
+        for user_id in {one[0] for one in events}
+    }
+    assert asyncio.run(states_after()) == expected

@@ -1,0 +1,116 @@
+"""What the server tells about itself: logs, metrics, health."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from serving.logs import configure_logging
+
+SECRETS = {
+    "user_id": "secret-user",
+    "event_id": "secret-event",
+    "note_id": "secret-note",
+    "target_user_id": "secret-target",
+    "session_id": "secret-session",
+    "recommendation_id": "secret-recommendation",
+    "event": "secret-kind",
+}
+
+
+@pytest.fixture
+def log_lines():
+    """Gives the server's JSON log lines so far; the logging of the process is put back afterwards."""
+    root, stream = logging.getLogger(), io.StringIO()
+    before, level = root.handlers[:], root.level
+    configure_logging("DEBUG", stream)
+    yield lambda: [one for one in map(json.loads, stream.getvalue().splitlines()) if one["name"] != "httpx2"]
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_every_request_is_one_json_line_by_its_routes_template(log_lines, client):
+    client.put("/v1/users/u1", json={}, headers={"X-Request-ID": "req-1"})
+    client.get("/nothing/here?q=secret")
+    requests = [one for one in log_lines() if one["message"] == "request"]
+    assert requests[0].pop("took_ms") > 0
+    assert requests[0].pop("at").startswith("20")
+    assert requests[0] == {"level": "INFO", "name": "serving.requests", "message": "request", "method": "PUT",
+                           "route": "/v1/users/{user_id}", "status": 200, "request_id": "req-1"}  # fmt: skip
+    assert (requests[1]["route"], requests[1]["status"]) == ("unmatched", 404)
+
+
+def test_no_id_and_no_content_is_ever_logged_or_counted(log_lines, client, event):
+    bad = {"user_ids": ["secret-user"], "horizons": [8], "secret-property": "secret-content"}
+    for _ in range(2):
+        client.post("/v1/events", json={"events": [event(**SECRETS), event(**SECRETS, value="secret-value")]})
+        client.post("/v1/events", json={"events": [event(**SECRETS), event(**SECRETS)]})
+        client.put("/v1/users/secret-user?secret-query=1", json={"n_followers": 7})
+        client.put("/v1/users/secret-user", json={"n_followers": "secret-number"})
+        client.post("/v1/users:score", json={"user_ids": ["secret-user"]}, headers={"X-API-Key": "secret-key"})
+        client.post("/v1/users:score", json=bad)
+        client.get("/secret-path")
+    lines = log_lines()
+    assert len([one for one in lines if one["message"] == "request"]) == 14
+    assert "secret" not in json.dumps(lines)
+    assert "secret" not in client.get("/metrics").text
+
+
+def test_metrics_count_requests_scores_events_and_slots(client, send, score, event):
+    send(event("a"), event("a", event_id="x"), event("a", event_id="x"), event(occurred_at="2030-01-01T00:00:00Z"))
+    score("a", "b")
+    client.get("/nothing")
+    client.request("BREW", "/livez")
+    lines = client.get("/metrics").text.splitlines()
+    for line in (
+        'mingjian_requests_total{method="POST",route="/v1/users:score",status="200"} 1.0',
+        'mingjian_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+        'mingjian_requests_total{method="other",route="/livez",status="405"} 1.0',
+        'mingjian_request_seconds_count{method="POST",outcome="ok",route="/v1/events"} 1.0',
+        'mingjian_request_seconds_count{method="GET",outcome="refused",route="unmatched"} 1.0',
+        'mingjian_scores_total{model="churn",status="scored",version="1"} 1.0',
+        'mingjian_scores_total{model="churn",status="cold_start",version="1"} 1.0',
+        'mingjian_ingest_events_total{result="accepted"} 2.0',
+        'mingjian_ingest_events_total{result="duplicate"} 1.0',
+        'mingjian_ingest_events_total{result="rejected"} 1.0',
+        'mingjian_slot_live{model="churn",role="champion"} 1.0',
+        'mingjian_slot_live{model="churn",role="challenger"} 0.0',
+    ):
+        assert line in lines, line
+
+
+def test_two_apps_count_apart(world):
+    with world.open() as first:
+        first.get("/nothing")
+    with world.open() as second:
+        assert "unmatched" not in second.get("/metrics").text
+
+
+def test_live_and_ready(client):
+    assert client.get("/livez").status_code == 200
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]) == (200, {"stores": "ok", "churn": "ok"})
+
+
+def test_not_ready_without_a_champion(world):
+    with world.open() as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]) == (503, {"stores": "ok", "churn": "no_model"})
+        assert int(answer.headers["retry-after"]) > 0
+        assert client.get("/livez").status_code == 200
+
+
+def test_not_ready_without_the_store(client):
+    client.app.state.services.states._file._here.close()
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["stores"]) == (503, "unreachable")
+
+
+def test_not_ready_when_the_champion_answers_nonsense(client, monkeypatch):
+    scorer = next(client.app.state.services.slots.live()).scorer
+    monkeypatch.setattr(
+        scorer._runner, "run", lambda inputs: {"churn_probability": inputs["features"][:, :3] * float("nan")}
+    )
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["churn"]) == (503, "failed")

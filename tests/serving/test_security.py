@@ -1,0 +1,105 @@
+"""Keys: who may call what."""
+
+import time
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from serving.security import Scope, hash_key, new_key
+from serving.store.keys import StoredKey
+
+OPEN = {"/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+NEEDS = {
+    ("POST", "/v1/events"): {Scope.INGEST},
+    ("PUT", "/v1/users/{user_id}"): {Scope.INGEST},
+    ("POST", "/v1/users:score"): {Scope.SCORE},
+    ("GET", "/v1/models"): {Scope.SCORE, Scope.ADMIN},
+}
+
+
+@pytest.fixture
+def client(world):
+    with world.open(open_access=False) as client:
+        yield client
+
+
+@pytest.fixture
+def add_key(client):
+    """Adds a key in the running server's store, as ``create-key`` does beside it."""
+
+    def add(*scopes, label="test"):
+        key = new_key()
+        keys = client.app.state.services.key_ring._keys
+        client.portal.call(keys.add, StoredKey(hash_key(key), label, frozenset(scopes), created_at=0))
+        return key
+
+    return add
+
+
+def routes(app):
+    return [
+        (method, one.path)
+        for one in iter_route_contexts(app.routes)
+        for method in sorted(one.methods - {"HEAD"})
+        if one.path not in OPEN
+    ]
+
+
+def call(client, method, path, key=None):
+    headers = {"X-API-Key": key} if key else {}
+    return client.request(method, path.replace("{user_id}", "u1"), json={}, headers=headers)
+
+
+def test_every_route_is_open_or_its_scopes_are_written_down_here(client):
+    assert set(routes(client.app)) == set(NEEDS)
+
+
+def test_every_route_is_closed_without_a_key_in_force(client, add_key):
+    revoked = add_key(*Scope, label="old")
+    client.portal.call(client.app.state.services.key_ring._keys.revoke, "old", 1)
+    for route in NEEDS:
+        for key in (None, "mj_wrong", new_key(), revoked):
+            answer = call(client, *route, key)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), route
+            assert answer.headers["www-authenticate"] == "APIKey"
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_scope_opens_its_routes_and_no_other(client, add_key, scope):
+    key = add_key(scope)
+    for route, scopes in NEEDS.items():
+        status = call(client, *route, key).status_code
+        assert (status == 403) == (scope not in scopes), route
+        assert status != 401
+
+
+def test_a_refused_caller_is_told_the_scope_and_nothing_of_the_request(client, add_key):
+    answer = call(client, "POST", "/v1/events", add_key(Scope.SCORE))
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "ingest" in answer.json()["detail"]
+
+
+def test_a_revoked_key_stops_working_within_two_seconds(client, add_key):
+    key = add_key(Scope.ADMIN, label="lost")
+    assert call(client, "GET", "/v1/models", key).status_code == 200
+    assert client.portal.call(client.app.state.services.key_ring._keys.revoke, "lost", 1) == 1
+    time.sleep(1.1)
+    assert call(client, "GET", "/v1/models", key).status_code == 401
+
+
+def test_rotation_lets_two_keys_of_a_label_live_side_by_side(client, add_key):
+    for key in (add_key(Scope.ADMIN), add_key(Scope.ADMIN)):
+        assert call(client, "GET", "/v1/models", key).status_code == 200
+
+
+def test_keys_are_random_and_only_their_hash_is_kept(client, add_key, world):
+    keys = {add_key(Scope.SCORE) for _ in range(20)}
+    assert len(keys) == 20
+    assert all(key.startswith("mj_") and len(key) > 40 for key in keys)
+    for file in world.settings.data_dir.glob("mingjian.db*"):
+        assert not any(key.encode() in file.read_bytes() for key in keys)
+
+
+def test_open_routes_need_no_key(client):
+    for path in ("/livez", "/metrics", "/openapi.json"):
+        assert client.get(path).status_code == 200
