@@ -86,7 +86,9 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
     """The API, ready; it ends with the block."""
     console.rule("4/4 starting the API")
     log = (VAR / "serving.log").open("wb")
-    running = subprocess.Popen([sys.executable, "-m", "serving", "run", "--port", str(PORT)], stdout=log, stderr=subprocess.STDOUT)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "serving", "run", "--port", str(PORT)], stdout=log, stderr=subprocess.STDOUT
+    )
     try:
         wait_until_ready(running)
         yield running

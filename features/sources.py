@@ -220,7 +220,7 @@ def _rules(column: Column, *, text: bool, now: int) -> Iterator[tuple[str, str]]
     if not column.nullable:
         yield "missing", f"{raw} IS NULL" + (f" OR {raw} = ''" if column.name.endswith("_id") else "")
     if text and column.type is ColumnType.INTEGER:  # 3.0 is one, as some tools write it; 1.5 is none
-        yield f"not a {column.type}", f"{raw} IS NOT NULL AND TRY_CAST({raw} AS DOUBLE) IS DISTINCT FROM {value}"
+        yield f"not a {column.type}", f"{raw} IS NOT NULL AND coalesce(TRY_CAST({raw} AS DOUBLE) <> {value}, true)"
     elif text and column.type is not ColumnType.STRING:
         yield f"not a {column.type}", f"{raw} IS NOT NULL AND {value} IS NULL"
     if column.type is ColumnType.TIMESTAMP:

@@ -40,8 +40,8 @@ def write_pointer(folder: Path, model: str, role: str, pointer: Pointer) -> None
         json.dump(asdict(pointer), staged, indent=1)
         staged.flush()
         os.fsync(staged.fileno())
-    os.chmod(staged.name, 0o644)
-    os.replace(staged.name, path)
+    Path(staged.name).chmod(0o644)
+    Path(staged.name).replace(path)
 
 
 def parse_pointer(text: str) -> Pointer:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -42,12 +43,19 @@ def _fail(message: str) -> int:
 def _run(settings: Settings, options: argparse.Namespace) -> None:
     with server_lock(settings.database):
         pass  # refused here in one line; the app takes the lock for good when it starts
-    configure_logging(settings.log_level, sys.stdout)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn drains, then raises it again: let that end in exit 0
-    uvicorn.run(
+    host, port = options.host or settings.host, settings.port if options.port is None else options.port
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+        configure_logging(settings.log_level, sys.stdout)
+        server = uvicorn.Server(_config(settings))
+        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn drains, then raises it again: that is no failure
+        server.run(sockets=[listening])
+    if not server.started:
+        raise ServingError("the app did not start; its log says why")
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         create_app(settings),
-        host=options.host or settings.host,
-        port=settings.port if options.port is None else options.port,
         loop="uvloop",
         http="httptools",
         log_config=None,

@@ -1,5 +1,6 @@
 """The app: what it is made of, and its start and end."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Final
@@ -11,19 +12,22 @@ from starlette.exceptions import HTTPException
 from serving.background import repeated
 from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
-from serving.errors import PROBLEM_RESPONSES, ServingError, answer_problem
+from serving.errors import ServingError, answer_problem
 from serving.folding import Folder
 from serving.ingest import Ingest
 from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.routers import events, health, models, users
+from serving.schemas import PROBLEM_RESPONSES
 from serving.security import KeyRing
 from serving.settings import Settings
 from serving.slots import Slots
 from serving.store.sqlite import SqliteJournal, SqliteKeys, SqliteStates
 from serving.store.sqlite_file import SqliteFile, open_sqlite, server_lock
 from serving.workers import Workers
+
+_log = logging.getLogger(__name__)
 
 VERSION: Final = "0.1.0"
 
@@ -56,6 +60,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
 
 async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, clock: Clock) -> Services:
     """Open, repair and load everything; the stack closes it in reverse."""
+    if settings.open_access:
+        _log.warning("open access: every request is answered without a key")
     stack.enter_context(server_lock(settings.database))
     file = await stack.enter_async_context(open_sqlite(settings.database))
     workers = stack.enter_context(closing(Workers()))
@@ -80,5 +86,4 @@ def _services(settings: Settings, file: SqliteFile, workers: Workers, metrics: M
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
         churn=ChurnScoring(slots, folder, workers, metrics=metrics, clock=clock),
         metrics=metrics,
-        clock=clock,
     )

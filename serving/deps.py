@@ -12,7 +12,6 @@ from fastapi.security.base import SecurityBase
 from serving.churn import ChurnScoring
 from serving.folding import Folder
 from serving.ingest import Ingest
-from serving.instants import Clock
 from serving.metrics import Metrics
 from serving.security import KeyRing, Scope
 from serving.slots import Slots
@@ -36,7 +35,6 @@ class Services:
     ingest: Ingest
     churn: ChurnScoring
     metrics: Metrics
-    clock: Clock
 
 
 class Door(SecurityBase, Generic[S]):

@@ -82,96 +82,79 @@ class StoreInUseError(StoreError):
     """Another server has this database: stop it, or use another."""
 
 
-_HTTP: Final = {
-    400: ("bad_request", "The request can't be read"),
-    404: ("not_found", "There is nothing here"),
-    405: ("method_not_allowed", "This method is not allowed here"),
-    413: ("body_too_large", "The body is too large"),
+class BadRequestError(ServingError):
+    """The request is no HTTP or JSON that can be read."""
+
+    code = "bad_request"
+    status = 400
+    title = "The request can't be read"
+
+
+class NotFoundError(ServingError):
+    """No route, or nothing kept, has this path."""
+
+    code = "not_found"
+    status = 404
+    title = "There is nothing here"
+
+
+class MethodNotAllowedError(ServingError):
+    """The route is for other methods: see the header Allow."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "This method is not allowed here"
+
+
+class BodyTooLargeError(ServingError):
+    """The body is above the limit: send less at a time."""
+
+    code = "body_too_large"
+    status = 413
+    title = "The body is too large"
+
+
+_BY_STATUS: Final = {
+    kind.status: kind for kind in (BadRequestError, NotFoundError, MethodNotAllowedError, BodyTooLargeError)
 }
-
-
-def _strings(*names: str) -> dict[str, Any]:
-    return {name: {"type": "string"} for name in names}
-
-
-PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {
-        "description": "A problem (RFC 9457)",
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "code", "detail", "request_id", "errors"],
-                    "properties": {
-                        **_strings("type", "title", "code", "detail", "request_id"),
-                        "status": {"type": "integer"},
-                        "errors": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "properties": _strings("pointer", "code", "detail"),
-                            },
-                        },
-                    },
-                },
-                "example": {
-                    "type": "/problems/no_model",
-                    "title": "No model is live",
-                    "status": 503,
-                    "code": "no_model",
-                    "detail": "no churn model has been released to this server",
-                    "request_id": "3f2a9c0d5b7e4f16",
-                    "errors": [],
-                },
-            }
-        },
-    }
-}
-"""What every route may answer instead, for the OpenAPI document."""
 
 
 async def answer_problem(request: Request, error: Exception) -> JSONResponse:
     """The problem that an error is to the caller; one not foreseen is a 500 that says nothing about it."""
-    match error:
-        case RequestValidationError():
-            error = InvalidError(_summary(error), errors=[_field_problem(one) for one in error.errors()[:_N_SHOWN]])
-        case HTTPException():
-            code, title = _HTTP.get(error.status_code, ("http", "The request failed"))
-            return _response(request, error.status_code, code, title, headers=error.headers)
-    known = error if isinstance(error, ServingError) else ServingError()
-    headers = {"Retry-After": str(known.retry_after_s)} if known.retry_after_s else {}
-    if known.status == UnauthenticatedError.status:
-        headers["WWW-Authenticate"] = "APIKey"
-    return _response(
-        request, known.status, known.code, known.title, detail=known.detail, errors=known.errors, headers=headers
-    )
-
-
-def _response(
-    request: Request,
-    status: int,
-    code: str,
-    title: str,
-    *,
-    detail: str = "",
-    errors: Sequence[FieldProblem] = (),
-    headers: Any = None,
-) -> JSONResponse:
+    known = _known(error)
     problem = {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "code": code,
-        "detail": detail,
+        "type": f"/problems/{known.code}",
+        "title": known.title,
+        "status": known.status,
+        "code": known.code,
+        "detail": known.detail or known.title,
         "request_id": request.state.call.request_id,
-        "errors": [asdict(one) for one in errors],
+        "errors": [asdict(one) for one in known.errors],
     }
-    return JSONResponse(problem, status, headers, MEDIA_TYPE)
+    return JSONResponse(problem, known.status, _headers(known, error), MEDIA_TYPE)
 
 
-def _summary(error: RequestValidationError) -> str:
-    n = len(error.errors())
-    return f"{n} parts of the request are not valid" if n > 1 else "a part of the request is not valid"
+def _known(error: Exception) -> ServingError:
+    match error:
+        case ServingError():
+            return error
+        case RequestValidationError():
+            found = error.errors()
+            detail = f"parts of the request that are not valid: {len(found)}"
+            return InvalidError(detail, errors=[_field_problem(one) for one in found[:_N_SHOWN]])
+        case HTTPException():
+            return _BY_STATUS.get(error.status_code, BadRequestError)()
+        case _:
+            return ServingError()
+
+
+def _headers(known: ServingError, error: Exception) -> dict[str, str]:
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if known.retry_after_s:
+        headers["Retry-After"] = str(known.retry_after_s)
+    if isinstance(known, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "APIKey"
+    return headers
 
 
 def _field_problem(error: dict[str, Any]) -> FieldProblem:

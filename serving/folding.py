@@ -19,8 +19,10 @@ from serving.store.state import StateStore, StateUpdate, StoredState
 from serving.workers import Workers
 
 _NOTHING: Final = StoredState(UserState().encode(), 0)
-_PAGE: Final = 1_000
+_PAGE: Final = 500
 """How many facts a repair looks at in one go."""
+_MANY_LOGS: Final = 100
+"""Of how many users the whole journal may be in memory at once."""
 
 
 def fold(state: UserState, entries: Sequence[Entry]) -> UserState:
@@ -72,10 +74,12 @@ class Folder:
         ahead = np.flatnonzero(states.latest_at >= as_of).tolist()
         if not ahead:
             return states
-        entries = await self._journal.entries({user_ids[place]: 0 for place in ahead})
-        past = await self._workers.run(len(ahead), _past, entries, as_of)
-        for place in ahead:
-            encoded[place] = past.get(user_ids[place], _NOTHING.encoded)
+        for start in range(0, len(ahead), _MANY_LOGS):
+            places = ahead[start : start + _MANY_LOGS]
+            entries = await self._journal.entries({user_ids[place]: 0 for place in places})
+            past = await self._workers.run(len(places), _past, entries, as_of)
+            for place in places:
+                encoded[place] = past.get(user_ids[place], _NOTHING.encoded)
         return await self._workers.run(len(encoded), UserStates.decode, encoded)
 
 

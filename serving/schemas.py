@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic_core import PydanticCustomError
 
 from features.schema import EVENT_KINDS
+from serving.errors import MEDIA_TYPE as PROBLEM_TYPE
 
 MAX_EVENTS: Final = 1_000
 MAX_USERS: Final = 1_000
@@ -210,3 +211,43 @@ class Readiness(Answer):
 
     ready: bool
     checks: dict[str, str]
+
+
+def _strings(*names: str) -> dict[str, Any]:
+    return {name: {"type": "string"} for name in names}
+
+
+PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "A problem (RFC 9457)",
+        "content": {
+            PROBLEM_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "code", "detail", "request_id", "errors"],
+                    "properties": {
+                        **_strings("type", "title", "code", "detail", "request_id"),
+                        "status": {"type": "integer"},
+                        "errors": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "properties": _strings("pointer", "code", "detail"),
+                            },
+                        },
+                    },
+                },
+                "example": {
+                    "type": "/problems/no_model",
+                    "title": "No model is live",
+                    "status": 503,
+                    "code": "no_model",
+                    "detail": "no churn model has been released to this server",
+                    "request_id": "3f2a9c0d5b7e4f16",
+                    "errors": [],
+                },
+            }
+        },
+    }
+}
+"""What every route may answer instead, for the OpenAPI document."""

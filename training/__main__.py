@@ -63,7 +63,7 @@ def check(options: argparse.Namespace) -> int:
 
 def sample(options: argparse.Namespace) -> int:
     """Write a synthetic community."""
-    from training.sample.generate import generate  # noqa: PLC0415
+    from training.sample.generate import generate
 
     with _progress() as step:
         generate(
@@ -79,8 +79,8 @@ def sample(options: argparse.Namespace) -> int:
 
 def churn(options: argparse.Namespace) -> int:
     """Train a churn model; register it if its gates hold."""
-    from training.runs import register, run_churn, write_report  # noqa: PLC0415
-    from training.tracking import model_name  # noqa: PLC0415
+    from training.runs import register, run_churn, write_report
+    from training.tracking import model_name
 
     config = read_config(options.config)
     with _progress() as step, tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def churn(options: argparse.Namespace) -> int:
 
 def promote(options: argparse.Namespace) -> int:
     """Make the challenger champion if it holds its own."""
-    from training import promotion  # noqa: PLC0415
+    from training import promotion
 
     config, dataset = read_config(options.config), Dataset(options.data, now=_now())
     reason = promotion.Reason(options.by, options.why)
@@ -107,7 +107,7 @@ def promote(options: argparse.Namespace) -> int:
 
 def rollback(options: argparse.Namespace) -> int:
     """Make the champion before the present one champion again."""
-    from training import promotion  # noqa: PLC0415
+    from training import promotion
 
     reason = promotion.Reason(options.by, options.why)
     version = promotion.rollback(_registry(options), options.model, reason)
@@ -117,7 +117,7 @@ def rollback(options: argparse.Namespace) -> int:
 
 def release(options: argparse.Namespace) -> int:
     """Copy what the aliases name to the folder that serving watches, once or for ever."""
-    from training import release as agent  # noqa: PLC0415
+    from training import release as agent
 
     registry = _registry(options)
     while True:
@@ -189,7 +189,7 @@ def _add_move(command: argparse.ArgumentParser) -> None:
 
 
 def _registry(options: argparse.Namespace) -> "Registry":
-    from training.tracking import Registry  # noqa: PLC0415
+    from training.tracking import Registry
 
     return Registry(options.registry, options.home / "mlflow")
 

@@ -69,7 +69,7 @@ def _form(value: object) -> str:
 
 
 Instants = Annotated[
-    Annotated[tuple[Instant, ...], Field(min_length=1), Tag("list")] | Annotated[Every, Tag("table")],
+    Annotated[tuple[Instant, ...], Tag("list")] | Annotated[Every, Tag("table")],
     Discriminator(_form),
 ]
 

@@ -127,7 +127,7 @@ class Tuning:
     y: Floats
 
 
-def tune(table: Table, seed: int, grid: Grid = Grid()) -> Tuning:  # noqa: B008 (frozen)
+def tune(table: Table, seed: int, grid: Grid = Grid()) -> Tuning:
     """Choose by calibrated log-loss on late rows of users who were not fitted on; fits use early rows."""
     early = ~table.late
     if early.sum() < _MIN_EARLY or not 0 < table.y[early].mean() < 1:

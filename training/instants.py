@@ -1,8 +1,8 @@
 """When to look: the instants a churn model is trained and tested at, chosen from the log where not given.
 
-A training row looks at a user at ``as_of`` and asks who came back within ``horizon_days``; its answer is known only when
-that window has closed. Nothing after a test instant may teach the model that is tested there, so a row is used only if
-its window closes by then (an embargo as long as the horizon).
+A training row looks at a user at ``as_of`` and asks who came back within ``horizon_days``; its answer is known only
+when that window has closed. Nothing after a test instant may teach the model that is tested there, so a row is used
+only if its window closes by then (an embargo as long as the horizon).
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import Final
 from features.errors import DataError
 from features.state import DAY_US
 from training.config import ChurnConfig, Every
+from training.errors import ConfigError
 
 INSTANTS_PER_HORIZON: Final = 13
 TESTS_PER_HORIZON: Final = 6
@@ -36,24 +37,34 @@ class Plan:
 
 
 def plan_instants(config: ChurnConfig, first: int, end: int) -> Plan:
-    """Choose the instants for a log from ``first`` to ``end``; DataError where it is too short for the horizons."""
+    """Choose the instants for a log from ``first`` to ``end``.
+
+    DataError where it is too short for the horizons, ConfigError for too many given instants.
+    """
     main_days = config.main_horizon
-    latest = end - main_days * DAY_US
-    main = latest if config.test_as_of is None else to_micros(config.test_as_of)
-    if main > latest:
-        needed = f"{main_days} days after test_as_of"
-        raise DataError(f"the log ends {date_of(end)}, before the {needed} {date_of(main)} have passed")
+    main = test_instant(config, main_days, end)
     step = max(1, round(main_days / INSTANTS_PER_HORIZON))
-    train = _given(config) if config.train_as_of else _rolling(config, step, first=first, main=main)
+    train = _rolling(config, step, first=first, main=main) if config.train_as_of is None else _given(config)
     spacing = max(1, round(main_days / TESTS_PER_HORIZON / step)) * step * DAY_US
     tests = [main - place * spacing for place in range(config.n_test_instants)]
     allowed = tuple(test for test in reversed(tests) if _n_closed(train, main_days, by=test) >= MIN_INSTANTS)
     if main not in allowed:
+        left = f"leaves {_n_closed(train, main_days, by=main)} training instants"
         raise DataError(
-            f"the log from {date_of(first)} to {date_of(end)} leaves {_n_closed(train, main_days, by=main)} training instants "
-            f"whose {main_days}-day window closes by {date_of(main)}; {MIN_INSTANTS} are needed"
+            f"the log from {date_of(first)} to {date_of(end)} {left} whose {main_days}-day window closes by "
+            f"{date_of(main)}; {MIN_INSTANTS} are needed"
         )
     return Plan(allowed, tuple(instant for instant in train if instant < main), main_days)
+
+
+def test_instant(config: ChurnConfig, horizon_days: int, end: int) -> int:
+    """The configured test instant, else the latest whose window closes by ``end``; DataError for one that does not."""
+    latest = end - horizon_days * DAY_US
+    as_of = latest if config.test_as_of is None else to_micros(config.test_as_of)
+    if as_of > latest:
+        needed = f"{horizon_days} days after test_as_of {date_of(as_of)}"
+        raise DataError(f"the log ends {date_of(end)}, before the {needed} have passed")
+    return as_of
 
 
 def is_closed(as_of: int, horizon_days: int, *, by: int) -> bool:
@@ -96,5 +107,9 @@ def _rolling(config: ChurnConfig, step: int, *, first: int, main: int) -> list[i
 def _given(config: ChurnConfig) -> list[int]:
     given = config.train_as_of
     if isinstance(given, Every):
-        return list(range(to_micros(given.start), to_micros(given.end) + 1, given.every_days * DAY_US))
-    return sorted({to_micros(instant) for instant in given or ()})
+        instants = list(range(to_micros(given.start), to_micros(given.end) + 1, given.every_days * DAY_US))
+    else:
+        instants = sorted({to_micros(instant) for instant in given or ()})
+    if len(instants) > MAX_INSTANTS:
+        raise ConfigError(f"train_as_of names {len(instants)} instants, at most {MAX_INSTANTS} are allowed")
+    return instants

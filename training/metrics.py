@@ -124,5 +124,7 @@ def bootstrap(n: int, rng: np.random.Generator, statistic: Callable[[Floats], Fl
 
 
 def _interval(values: Floats) -> tuple[float, float]:
-    low, high = np.nanpercentile(values, INTERVAL)
+    """The bounds of what could be measured; NaN where nothing could."""
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, INTERVAL) if len(known) else (np.nan, np.nan)
     return float(low), float(high)

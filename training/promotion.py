@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from features.errors import DataError
 from features.snapshots import EventLog, Snapshot, log_span
 from features.sources import Dataset
-from features.state import DAY_US
 from models.churn.scorer import ChurnScorer
 from training.config import ChurnConfig
 from training.errors import GateError, ReleaseError
 from training.gates import Gate
-from training.instants import to_micros
+from training.instants import date_of, test_instant
 from training.metrics import Trial, ece, paired_auc_difference
 from training.release import fetch, require
 from training.rows import churned
@@ -78,6 +78,8 @@ def compare(challenger: ChurnScorer, champion: ChurnScorer | None, dataset: Data
     ours = _probability(challenger, held_out, horizon_days)
     theirs = _probability(champion, held_out, horizon_days) if champion else ours
     both = np.isfinite(ours) & np.isfinite(theirs)
+    if not both.any():
+        raise DataError(f"nobody can be compared: no user of the log was active lately at {date_of(held_out.as_of)}")
     y = churned(held_out.next_at, held_out.as_of, horizon_days)[both]
     gates = [Gate("ece", ece(y, ours[both]), maximum=config.gates.max_ece)]
     if champion:
@@ -90,8 +92,7 @@ def compare(challenger: ChurnScorer, champion: ChurnScorer | None, dataset: Data
 def _held_out(dataset: Dataset, config: ChurnConfig, horizon_days: int) -> Snapshot:
     """Everyone at the configured test instant, or at the latest whose window the log covers."""
     _, end = log_span(dataset)
-    as_of = to_micros(config.test_as_of) if config.test_as_of else end - horizon_days * DAY_US
-    return next(EventLog(dataset, [as_of]).snapshots())
+    return next(EventLog(dataset, [test_instant(config, horizon_days, end)]).snapshots())
 
 
 def _probability(scorer: ChurnScorer, snapshot: Snapshot, horizon_days: int) -> Floats:

@@ -2,20 +2,21 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from models.bundle import Bundle, read_bundle
+from models.errors import BundleError
 from models.pointer import ROLES, Pointer, parse_pointer, pointer_path, write_pointer
 from training.errors import ReleaseError
 from training.tracking import Registry, Version
 
 TASKS: Final = ("churn",)
 KEPT: Final = 5
-"""Bundles kept per model, the released ones always among them; older folders are removed."""
+"""Bundles kept per model beside the released ones; older folders are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +37,25 @@ def release(registry: Registry, folder: Path) -> list[Release]:
     for task in TASKS:
         for role in ROLES:
             version = registry.find(task, role)
-            if version and not _points_at(folder, task, role, version):
+            if version and not _is_released(folder, role, version):
                 _release_one(registry, folder, role, version)
                 changed.append(Release(task, role, version))
-        _remove_old(folder / task)
+        _remove_old(folder, task)
     return changed
 
 
 def fetch(registry: Registry, version: Version, folder: Path) -> Bundle:
-    """A version's bundle, verified, below ``folder``/<task>; downloads it unless it is there."""
+    """A version's bundle, verified, below ``folder``/<task>; downloads it unless it is there, whole."""
     path = folder / version.task / version.digest
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".staging-") as staging:
-            downloaded = registry.download(version, Path(staging))
-            read_bundle(downloaded)
-            downloaded.rename(path)
-    return read_bundle(path)
+    with suppress(BundleError):
+        return read_bundle(path)
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".staging-") as staging:
+        downloaded = registry.download(version, Path(staging))
+        bundle = read_bundle(downloaded)
+        downloaded.rename(path)
+    return bundle
 
 
 def require(registry: Registry, task: str, alias: str) -> Version:
@@ -68,25 +71,23 @@ def _release_one(registry: Registry, folder: Path, role: str, version: Version) 
     write_pointer(folder, version.task, role, Pointer(bundle.digest, version.number, now, version.gates))
 
 
-def _points_at(folder: Path, task: str, role: str, version: Version) -> bool:
-    path = pointer_path(folder, task, role)
-    if not path.exists():
+def _is_released(folder: Path, role: str, version: Version) -> bool:
+    pointer = _pointer(folder, version.task, role)
+    if pointer is None or not (folder / version.task / version.digest).is_dir():
         return False
-    pointer = parse_pointer(path.read_text(encoding="utf-8"))
     return (pointer.digest, pointer.version) == (version.digest, version.number)
 
 
-def _remove_old(folder: Path) -> None:
-    if not folder.exists():
-        return
-    used = set(_pointed(folder))
-    bundles = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    for path in [path for path in bundles if path.name not in used][: -KEPT or None]:
+def _pointer(folder: Path, task: str, role: str) -> Pointer | None:
+    """A slot's pointer; None where there is none that can be read, so that a damaged one is written anew."""
+    try:
+        return parse_pointer(pointer_path(folder, task, role).read_text(encoding="utf-8"))
+    except (FileNotFoundError, BundleError):
+        return None
+
+
+def _remove_old(folder: Path, task: str) -> None:
+    used = {pointer.digest for role in ROLES if (pointer := _pointer(folder, task, role))}
+    unused = [path for path in folder.glob(f"{task}/*/") if path.name not in used]
+    for path in sorted(unused, key=lambda path: path.stat().st_mtime)[:-KEPT]:
         shutil.rmtree(path)
-
-
-def _pointed(folder: Path) -> Iterator[str]:
-    for role in ROLES:
-        path = folder / f"{role}.json"
-        if path.exists():
-            yield parse_pointer(path.read_text(encoding="utf-8")).digest

@@ -13,8 +13,6 @@ from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
-from threadpoolctl import threadpool_limits
-
 from features.sources import Dataset
 from models.bundle import Bundle
 from training.card import write_card

@@ -7,8 +7,10 @@ takes seconds to import, so commands import this file only when they need it.
 import json
 import logging
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from training.errors import ReleaseError
+from training.errors import RegistryError, ReleaseError
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -58,9 +60,22 @@ class Move:
     why: str
 
 
-class Registry:
-    """MLflow's runs and registered models. ``uri`` None stands for the embedded store below ``home``."""
+@contextmanager
+def _answering() -> Iterator[None]:
+    """RegistryError for what MLflow refuses to do, or can't be reached for."""
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(f"MLflow: {error.message.splitlines()[0]}") from error
 
+
+class Registry:
+    """MLflow's runs and registered models; RegistryError where it refuses or does not answer.
+
+    ``uri`` None stands for the embedded store below ``home``.
+    """
+
+    @_answering()
     def __init__(self, uri: str | None, home: Path) -> None:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for chatty in ("mlflow", "alembic"):
@@ -69,6 +84,7 @@ class Registry:
         self._artifacts = None if uri else (home.resolve() / "artifacts").as_uri()
         self._client = MlflowClient(uri or embedded_uri(home))
 
+    @_answering()
     def log_run(self, record: RunRecord) -> str:
         """Write a run, finished, and return its id."""
         run = self._client.create_run(self._experiment(model_name(record.task)), tags=dict(record.tags))
@@ -86,6 +102,7 @@ class Registry:
         self._client.set_terminated(run_id)
         return run_id
 
+    @_answering()
     def register(self, task: str, run_id: str, bundle: Path, gates: Mapping[str, Any]) -> Version:
         """Store a bundle's folder with its run and register it as the new challenger."""
         name, digest = model_name(task), bundle.name
@@ -100,6 +117,7 @@ class Registry:
         self._client.set_registered_model_alias(name, CHALLENGER, number)
         return Version(task, str(number), run_id, digest, gates)
 
+    @_answering()
     def find(self, task: str, alias: str) -> Version | None:
         """The version an alias names, or None."""
         try:
@@ -108,16 +126,19 @@ class Registry:
             _expect(error, "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
             return None
 
+    @_answering()
     def download(self, version: Version, folder: Path) -> Path:
         """Copy a version's bundle below ``folder``; the result is the bundle's folder, not yet verified."""
         return Path(self._client.download_artifacts(version.run_id, _BUNDLE, str(folder))) / version.digest
 
+    @_answering()
     def move_champion(self, version: Version, move: Move) -> None:
         """Make a version champion and tag it with who, when and why."""
         name = model_name(version.task)
         self._client.set_model_version_tag(name, version.number, f"{_MOVE}{move.at}", json.dumps(asdict(move)))
         self._client.set_registered_model_alias(name, CHAMPION, version.number)
 
+    @_answering()
     def version_before(self, version: Version) -> Version:
         """The version that was champion when this one was last promoted; ReleaseError where there was none."""
         name = model_name(version.task)
@@ -130,6 +151,7 @@ class Registry:
             _expect(error, "RESOURCE_DOES_NOT_EXIST")
             raise ReleaseError(f"{name} version {promotions[-1].origin}, the champion before, was deleted") from error
 
+    @_answering()
     def moves(self, version: Version) -> list[Move]:
         """When a version became champion and why, oldest first."""
         tags = self._client.get_model_version(model_name(version.task), version.number).tags
@@ -151,8 +173,10 @@ def embedded_uri(home: Path) -> str:
 
 
 def _version(task: str, found: ModelVersion) -> Version:
-    tags = found.tags
-    return Version(task, str(found.version), str(found.run_id), tags["digest"], json.loads(tags["gates"]))
+    digest = found.tags.get("digest", "")
+    if not re.fullmatch("[0-9a-f]{64}", digest):  # it names a folder
+        raise ReleaseError(f"{found.name} version {found.version} was not registered by a training run: no digest")
+    return Version(task, str(found.version), str(found.run_id), digest, json.loads(found.tags["gates"]))
 
 
 def _expect(error: MlflowException, *codes: str) -> None:

@@ -53,9 +53,9 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HorizonModel:
-    """One horizon's parts: probability = sigmoid(slope * (w * trees + (1 - w) * linear) + intercept), w = ``tree_weight``.
+    """One horizon's parts; ``trees`` is a booster's ``dump_model()``.
 
-    ``trees`` is a booster's ``dump_model()``.
+    probability = sigmoid(slope * (w * trees + (1 - w) * linear) + intercept), w = ``tree_weight``.
     """
 
     trees: Mapping[str, Any]

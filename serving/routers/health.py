@@ -35,10 +35,13 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Give the metrics in Prometheus' text format."""
-    return Response(generate_latest(services_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    services = services_of(request)
+    await _stores(services)
+    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _stores(services: Services) -> str:
+    """Whether the stores answer; also measures how far the states lag."""
     try:
         unfolded = await services.journal.last_seq() - await services.states.watermark()
     except StoreError:

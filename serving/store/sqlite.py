@@ -14,9 +14,7 @@ from serving.store.keys import StoredKey
 from serving.store.sqlite_file import SqliteFile
 from serving.store.state import StateUpdate, StoredState
 from serving.store.tables import API_KEYS, FACTS, USER_STATES, WATERMARKS
-
-_MANY_USERS: Final = 20
-"""From so many users on, reading them is worth a change of threads."""
+from serving.workers import MANY_USERS
 
 _CONTENT: Final = [name for name in Fact._fields if name != "received_at"]
 _STATES: Final = "states"
@@ -61,7 +59,7 @@ class SqliteJournal:
         """See ``Journal``."""
         parameters = {"after": json.dumps(after)}
         rows = await self._file.read(
-            lambda connection: connection.execute(_ENTRIES, parameters).all(), many=len(after) >= _MANY_USERS
+            lambda connection: connection.execute(_ENTRIES, parameters).all(), many=len(after) >= MANY_USERS
         )
         return {user_id: [Entry._make(row[1:]) for row in own] for user_id, own in groupby(rows, itemgetter(0))}
 
@@ -120,7 +118,7 @@ class SqliteStates:
             return await self._file.read(lambda connection: _state_of(connection, *user_ids), many=False)
         parameters = {"user_ids": list(user_ids)}
         rows = await self._file.read(
-            lambda connection: connection.execute(_STATES_OF, parameters).all(), many=len(user_ids) >= _MANY_USERS
+            lambda connection: connection.execute(_STATES_OF, parameters).all(), many=len(user_ids) >= MANY_USERS
         )
         return {user_id: StoredState(encoded, applied_seq) for user_id, encoded, applied_seq in rows}
 

@@ -1,20 +1,16 @@
-"""What each feature measures, by value; and what all features promise."""
+"""What each feature measures, by value."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from features.schema import EVENT_KINDS
-from features.state import INSTANTS, TALLY, UserState, UserStates
-from features.user import CATALOGUE, CHURN_FEATURES, KIND_FEATURES, Seen, compute_features
+from features.state import UserState, UserStates
+from features.user import CATALOGUE, KIND_FEATURES, Seen
 
 At: TypeAlias = Callable[[str], int]
 History: TypeAlias = Callable[..., UserState]
-FACTS = {*INSTANTS, *(f"tallies.{name}" for name in TALLY.names or () if name != "_")}
 
 # Community times; asked at noon of 2024-05-31. The comment is the age in community days.
 HISTORY = (
@@ -62,10 +58,6 @@ EXPECTED = {
 def value_of(name: str, state: UserState, as_of: int) -> float:
     states = UserStates.decode([state.encode()])
     return float(CATALOGUE[name].compute(Seen(states, as_of))[0])
-
-
-def table(users: list[UserState], as_of: int) -> npt.NDArray[np.float32]:
-    return compute_features(tuple(CATALOGUE.values()), UserStates.decode([one.encode() for one in users]), as_of)
 
 
 @pytest.mark.parametrize(("name", "expected"), EXPECTED.items())
@@ -138,88 +130,8 @@ def test_events_of_different_kinds_share_a_session(state: History, at: At) -> No
     assert value_of("n_sessions", one, at(NOON)) == 1
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_a_user_alone_gets_bit_for_bit_what_the_user_gets_in_a_crowd(crowd: list[UserState], at: At, name: str) -> None:
-    as_of = at("2024-01-01T07:00")
-    encoded = [one.encode() for one in crowd]
-    together = CATALOGUE[name].compute(Seen(UserStates.decode(encoded), as_of))
-    alone = [CATALOGUE[name].compute(Seen(UserStates.decode([one]), as_of)) for one in encoded]
-    assert together.dtype == np.float32
-    assert together.shape == (len(crowd),)
-    assert together.tobytes() == np.concatenate(alone).tobytes()
-    assert len(np.unique(together)) > 1
-
-
-def test_the_order_of_users_is_kept(crowd: list[UserState], at: At) -> None:
-    as_of = at("2024-01-01")
-    np.testing.assert_array_equal(table(crowd[::-1], as_of), table(crowd, as_of)[::-1])
-
-
-def test_columns_stand_side_by_side_in_the_order_asked_for(crowd: list[UserState], at: At) -> None:
-    asked = (KIND_FEATURES["like"][0], *CHURN_FEATURES)
-    states, as_of = UserStates.decode([one.encode() for one in crowd]), at("2024-01-01")
-    columns = compute_features(asked, states, as_of)
-    assert (columns.dtype, columns.shape) == (np.float32, (len(crowd), len(asked)))
-    for place, one in enumerate(asked):
-        np.testing.assert_array_equal(columns[:, place], one.compute(Seen(states, as_of)))
-
-
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_an_empty_history_is_zero_or_missing_as_the_catalogue_says(at: At, name: str) -> None:
-    value = value_of(name, UserState(), at(NOON))
-    assert np.isnan(value) if CATALOGUE[name].missing != "never" else value == 0
-
-
-def test_a_feature_is_missing_only_where_the_catalogue_says_so(crowd: list[UserState], at: At) -> None:
-    never = [one for one in CATALOGUE.values() if one.missing == "never"]
-    states = UserStates.decode([one.encode() for one in crowd])
-    assert np.isfinite(compute_features(never, states, at("2024-01-01"))).all()
-
-
-def test_no_users_give_no_rows(at: At) -> None:
-    assert table([], at(NOON)).shape == (0, len(CATALOGUE))
-
-
-def test_the_input_is_not_changed(crowd: list[UserState], at: At) -> None:
-    states = UserStates.decode([one.encode() for one in crowd])
-    columns = [np.array(getattr(states, name)) for name in (*INSTANTS, "rows", "row_user")]
-    compute_features(tuple(CATALOGUE.values()), states, at("2024-01-01"))
-    for name, before in zip((*INSTANTS, "rows", "row_user"), columns, strict=True):
-        np.testing.assert_array_equal(getattr(states, name), before)
-
-
 def test_sums_stay_exact_at_the_largest_values_that_are_allowed(state: History, at: At) -> None:
     one = state(*[("purchase", "2024-05-01", 1e9)] * 100, ("purchase", "2024-05-02", 0.001))
     states = UserStates.decode([one.encode()])
     assert states.rows["value"].tolist() == [100 * 10**12, 1]
     assert value_of("value_total", one, at(NOON)) == np.float32(1e11)
-
-
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_a_feature_reads_only_the_facts_it_names(crowd: list[UserState], at: At, name: str) -> None:
-    one, as_of = CATALOGUE[name], at("2024-01-01")
-    states = UserStates.decode([user.encode() for user in crowd])
-    rows = states.rows.copy()
-    for fact in {"n", "value", "half_hours"} - {fact.removeprefix("tallies.") for fact in one.facts}:
-        rows[fact] += 1  # a tally's day and kind are its key: whatever reads tallies reads them
-    changed = {fact: getattr(states, fact) - 1 for fact in INSTANTS if fact not in one.facts}
-    assert (
-        one.compute(Seen(replace(states, rows=rows, **changed), as_of)).tobytes()
-        == one.compute(Seen(states, as_of)).tobytes()
-    )
-
-
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_a_feature_says_its_name_unit_meaning_and_facts(name: str) -> None:
-    one = CATALOGUE[name]
-    assert one.name == name
-    assert one.unit
-    assert one.missing
-    assert one.meaning[0].isupper()
-    assert one.facts
-    assert FACTS.issuperset(one.facts)
-
-
-def test_no_two_features_share_a_name() -> None:
-    assert len(CATALOGUE) == len(CHURN_FEATURES) + sum(map(len, KIND_FEATURES.values()))
-    assert tuple(KIND_FEATURES) == EVENT_KINDS

@@ -127,6 +127,14 @@ def test_a_wrong_setting_is_one_line_with_exit_2(monkeypatch, capsys, name, valu
     assert name in err or value in err
 
 
+def test_a_port_in_use_is_one_line_with_exit_2(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["run", "--port", str(taken.getsockname()[1])]) == 2
+    complaint = capsys.readouterr().err
+    assert "Address already in use" in complaint
+    assert complaint.count("\n") == 1
+
+
 def test_revoking_ends_all_keys_of_a_label(capsys):
     for _ in range(2):
         assert main(["create-key", "--scopes", "score", "--label", "ops"]) == 0

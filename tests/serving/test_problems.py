@@ -66,7 +66,7 @@ def test_only_the_first_of_many_errors_are_listed(client):
     answer = client.post("/v1/events", json={"events": [{}] * 500})
     problem = require_problem(answer, 422, "invalid")
     assert len(problem["errors"]) == 20
-    assert "2000" in problem["detail"]
+    assert problem["detail"].endswith("2000")
 
 
 def test_a_declared_body_above_the_limit_is_refused(client):

@@ -1,0 +1,74 @@
+"""The SQLite file: one writer, group commits, one server."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from serving.errors import StoreError, StoreInUseError
+from serving.store.sqlite_file import open_sqlite, server_lock
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def file(tmp_path):
+    async with open_sqlite(tmp_path / "test.db") as opened:
+        yield opened
+
+
+def mark(name):
+    return lambda connection: connection.execute(text("INSERT INTO watermarks VALUES (:name, 1)"), {"name": name})
+
+
+async def marks(file):
+    return await file.read(lambda connection: connection.scalars(text("SELECT name FROM watermarks")).all(), many=True)
+
+
+async def test_a_job_that_fails_takes_no_other_of_its_group_with_it(file):
+    jobs = [mark("first"), mark("a"), mark("b"), mark("a"), mark("c")]  # the first goes alone, the others wait for it
+    results = await asyncio.gather(*map(file.write, jobs), return_exceptions=True)
+    assert [isinstance(one, StoreError) for one in results] == [False, False, False, True, False]
+    assert sorted(await marks(file)) == ["a", "b", "c", "first"]
+
+
+async def test_a_job_that_fails_halfway_leaves_nothing(file):
+    def twice(connection):
+        mark("x")(connection)
+        mark("x")(connection)
+
+    with pytest.raises(StoreError):
+        await file.write(twice)
+    assert await marks(file) == []
+
+
+async def test_a_caller_that_gave_up_holds_no_one_up(file):
+    given_up = asyncio.create_task(file.write(mark("x")))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await file.write(mark("y"))
+    assert sorted(await marks(file)) == ["x", "y"]
+
+
+async def test_closing_finishes_what_waits(tmp_path):
+    async with open_sqlite(tmp_path / "test.db") as file:
+        writes = [asyncio.create_task(file.write(mark(str(n)))) for n in range(5)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*writes)
+    async with open_sqlite(tmp_path / "test.db") as file:
+        assert len(await marks(file)) == 5
+
+
+async def test_a_file_that_is_no_database_is_a_store_error(tmp_path):
+    (tmp_path / "test.db").write_bytes(b"something else entirely" * 100)
+    with pytest.raises(StoreError, match=r"test\.db can't be opened"):
+        async with open_sqlite(tmp_path / "test.db"):
+            pass
+
+
+def test_a_file_has_one_server(tmp_path):
+    mine, other = server_lock(tmp_path / "test.db"), server_lock(tmp_path / "test.db")
+    with mine, pytest.raises(StoreInUseError, match="in use by another server"), other:
+        pass
+    with server_lock(tmp_path / "test.db"):
+        pass

@@ -1,0 +1,62 @@
+"""The pages say what the code does: every link leads somewhere, every setting, route and command is named."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from features.schema import EVENT_KINDS, TABLES
+from serving.app import create_app
+from serving.settings import Settings
+from training.config import ChurnConfig, Gates
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("mlflow/*.md")])
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_names_only_targets_that_make_has() -> None:
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"`?make ([a-z]+)", read("README.md") + read("CONTRIBUTING.md")))
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_the_training_page_names_every_setting_with_its_default() -> None:
+    page = read("docs/training.md")
+    settings = [*ChurnConfig.model_fields, *(f"gates.{name}" for name in Gates.model_fields)]
+    settings.remove("gates")
+    assert [name for name in settings if f"| `{name}` |" not in page] == []
+    for name, setting in Gates.model_fields.items():
+        assert f"| `gates.{name}` | {setting.default} |" in page
+
+
+def test_the_api_page_names_every_setting_and_no_other() -> None:
+    named = set(re.findall(r"`MINGJIAN_([A-Z_]+)`", read("docs/api.md")))
+    assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_the_api_page_names_every_route_and_no_other(tmp_path: Path) -> None:
+    spec = create_app(Settings(data_dir=tmp_path)).openapi()
+    routes = {f"{method.upper()} {path}" for path, methods in spec["paths"].items() for method in methods}
+    assert set(re.findall(r"^\| `([A-Z]+ /[^`]+)` \|", read("docs/api.md"), re.MULTILINE)) == routes
+
+
+def test_the_data_page_names_every_table_column_and_event_kind() -> None:
+    page = read("docs/data.md")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    for name, table in TABLES.items():
+        assert [column.name for column in table.columns if f"`{column.name}`" not in sections[name]] == []
+    assert " ".join(kind for kind in EVENT_KINDS if kind != "other") in sections["events"]
+
+
+def test_the_changelog_has_an_unreleased_part() -> None:
+    assert "\n## Unreleased\n" in read("CHANGELOG.md")
