@@ -1,5 +1,6 @@
 """Slots follow their pointers: swaps, refusals, and what serves meanwhile."""
 
+import hashlib
 import json
 import re
 import threading
@@ -132,6 +133,14 @@ def without_golden_outputs(registry):
     return registry.bundle(files={GOLDEN: golden.encode()}).digest
 
 
+def with_a_manifest_of_another_form(registry):
+    digest = hashlib.sha256(b"[]").hexdigest()
+    path = registry.folder / "churn" / digest
+    path.mkdir()
+    (path / "manifest.json").write_bytes(b"[]")
+    return digest
+
+
 def absent(registry):
     return "a" * 64
 
@@ -147,7 +156,8 @@ def absent(registry):
         (answering_nan, "NaN"),
         (answering_above_one, "not between 0 and 1"),
         (not_its_golden, "off by"),
-        (without_golden_outputs, "KeyError"),
+        (without_golden_outputs, "churn_probability"),
+        (with_a_manifest_of_another_form, ""),
         (absent, "manifest.json can't be read"),
     ],
 )
