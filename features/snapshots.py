@@ -1,7 +1,7 @@
 """Everyone's state at chosen instants, by one SQL aggregate over the event log.
 
 Only the view that turns instants into integers is DuckDB's own; the aggregate after it is plain SQL that any engine
-runs (``bit_or`` included), so the same text can move to a distributed engine when one machine is outgrown.
+runs, so the same text can move to a distributed engine when one machine is outgrown.
 """
 # ruff: noqa: S608 (the SQL is made of constants and integers)
 
@@ -17,7 +17,6 @@ from features.sources import Dataset
 from features.state import (
     COMMUNITY_OFFSET_US,
     DAY_US,
-    HALF_HOUR_US,
     NEVER,
     RETAINED_DAYS,
     TALLY,
@@ -70,7 +69,7 @@ class EventLog:
         heads = self._connection.execute("SELECT * FROM heads ORDER BY user_index").fetchnumpy()
         rows = self._connection.execute(_rows(segment)).fetchnumpy()
         tallies = np.zeros(len(rows["day"]), TALLY)
-        for name in ("day", "kind", "n", "value", "half_hours"):
+        for name in ("day", "kind", "n", "value"):
             tallies[name] = rows[name]
         row_user = np.searchsorted(heads["user_index"], rows["user_index"])
         states = UserStates(**instants_of(heads), rows=tallies, row_user=row_user)
@@ -94,8 +93,7 @@ def log_span(dataset: Dataset) -> tuple[int, int]:
 _INTEGERS: Final = f"""
 CREATE OR REPLACE TEMP VIEW integers AS
 SELECT user_id, instant, kind, value,
-    CAST((instant + {COMMUNITY_OFFSET_US}) // {DAY_US} AS INTEGER) AS day,
-    CAST(1 AS BIGINT) << CAST((instant + {COMMUNITY_OFFSET_US}) % {DAY_US} // {HALF_HOUR_US} AS INTEGER) AS half_hour
+    CAST((instant + {COMMUNITY_OFFSET_US}) // {DAY_US} AS INTEGER) AS day
 FROM (SELECT user_id, epoch_us(occurred_at) AS instant,
         CAST(coalesce(list_position({list(EVENT_KINDS)}, event) - 1, {OTHER}) AS INTEGER) AS kind,
         CAST(floor(coalesce(value, 0) * 1000 + 0.5) AS BIGINT) AS value
@@ -115,7 +113,7 @@ def _tallies(instants: Sequence[int]) -> str:
     segment = " ".join(f"WHEN instant < {instant} THEN {place}" for place, instant in enumerate(instants))
     return f"""
 CREATE OR REPLACE TEMP TABLE tallies AS
-SELECT user_index, day, kind, segment, count(*) AS n, sum(value) AS value, bit_or(half_hour) AS half_hours,
+SELECT user_index, day, kind, segment, count(*) AS n, sum(value) AS value,
     min(instant) AS first_at, max(instant) AS last_at
 FROM (SELECT *, CASE {segment} ELSE {len(instants)} END AS segment FROM integers) JOIN people USING (user_id)
 GROUP BY user_index, day, kind, segment
@@ -142,8 +140,7 @@ WHERE latest_at IS NOT NULL AND coalesce(last_at, {never}) >= {active_since}
 
 def _rows(segment: int) -> str:
     return f"""
-SELECT user_index, day, kind, CAST(sum(n) AS INTEGER) AS n, CAST(sum(value) AS BIGINT) AS value,
-    bit_or(half_hours) AS half_hours
+SELECT user_index, day, kind, CAST(sum(n) AS INTEGER) AS n, CAST(sum(value) AS BIGINT) AS value
 FROM tallies JOIN heads USING (user_index)
 WHERE segment <= {segment} AND day > (latest_at + {COMMUNITY_OFFSET_US}) // {DAY_US} - {RETAINED_DAYS}
 GROUP BY user_index, day, kind ORDER BY user_index, day, kind

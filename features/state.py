@@ -1,9 +1,9 @@
 """What is kept of a user: integer facts that do not depend on the order in which events arrive.
 
-A state is one tally per (calendar day, event kind) plus a few instants. Adding an event only adds integers, unites
-bit sets and takes minima and maxima, all of which commute: however late or shuffled the events, the state is the same
-bit for bit. ``UserState`` is one user's, folded event by event online; ``UserStates`` is many users' as columns, which
-the features read. Offline, one SQL aggregate builds the same columns (``features.sources``).
+A state is one tally per (calendar day, event kind) plus a few instants. Adding an event only adds integers and takes
+minima and maxima, all of which commute: however late or shuffled the events, the state is the same bit for bit.
+``UserState`` is one user's, folded event by event online; ``UserStates`` is many users' as columns, which the features
+read. Offline, one SQL aggregate builds the same columns (``features.snapshots``).
 
 Instants are integer microseconds since 1970 UTC. Days are counted in community time, a fixed offset from UTC (China
 keeps no daylight saving time).
@@ -23,7 +23,6 @@ from features.schema import IMPRESSION
 
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
-HALF_HOUR_US: Final = HOUR_US // 2
 COMMUNITY_OFFSET_US: Final = 8 * HOUR_US
 """Community time is UTC+08:00."""
 
@@ -33,24 +32,19 @@ RETAINED_DAYS: Final = 730
 NEVER: Final = -(2**63)
 """The instant of what has not happened (the minimum of int64, as NumPy's NaT)."""
 
-TALLY = np.dtype([("day", "<u2"), ("kind", "u1"), ("_", "u1"), ("n", "<u4"), ("value", "<i8"), ("half_hours", "<u8")])
-"""A row of a state: community day since 1970, kind code, events, sum of values in thousandths, half-hours (bits)."""
+TALLY = np.dtype([("day", "<u2"), ("kind", "u1"), ("_", "u1"), ("n", "<u4"), ("value", "<i8")])
+"""A row of a state: community day since 1970, kind code, number of events, sum of their values in thousandths."""
 
 INSTANTS: Final = ("first_at", "last_at", "latest_at", "registered_at")
 _HEADER = np.dtype([("version", "u1"), *((name, "<i8") for name in INSTANTS)])
 _VERSION: Final = 1
 _PACK_HEADER = struct.Struct("<B4q")
-_PACK_TALLY = struct.Struct("<HBxIqQ")
+_PACK_TALLY = struct.Struct("<HBxIq")
 
 
 def community_day(instant: int) -> int:
     """The calendar day of an instant in community time, in days since 1970-01-01."""
     return (instant + COMMUNITY_OFFSET_US) // DAY_US
-
-
-def half_hour_bit(instant: int) -> int:
-    """A set of half-hours of the day holding just the one of this instant: bit 0 is 00:00 community time."""
-    return 1 << ((instant + COMMUNITY_OFFSET_US) % DAY_US // HALF_HOUR_US)
 
 
 def thousandths(value: float | None) -> int:
@@ -67,11 +61,10 @@ class Event(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """One day's events of one kind: how many, the sum of their values in thousandths, the half-hours they fell in."""
+    """One day's events of one kind: how many, and the sum of their values in thousandths."""
 
     n: int
     value: int
-    half_hours: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +88,8 @@ class UserState:
         latest_at = self.latest_at
         for kind, at, value in events:
             key = (community_day(at), kind)
-            n, total, half_hours = tallies.get(key, (0, 0, 0))
-            tallies[key] = Tally(n + 1, total + value, half_hours | half_hour_bit(at))
+            n, total = tallies.get(key, (0, 0))
+            tallies[key] = Tally(n + 1, total + value)
             latest_at = max(latest_at, at)
             if kind != IMPRESSION:
                 activity.append(at)

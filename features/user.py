@@ -51,12 +51,11 @@ class Seen:
         return self._user[chosen], self._age[chosen], self._rows[chosen]
 
     @cached_property
-    def days(self) -> tuple[_Ints, _Ints, _Ints]:
-        """(user, age in days, sessions) of each day with activity; a session is a run of neighbouring half-hours."""
-        user, age, rows = self.events
-        starts = np.flatnonzero(np.diff(user, prepend=-1) | np.diff(age, prepend=-1)) if len(user) else user
-        half_hours = np.bitwise_or.reduceat(rows["half_hours"], starts) if len(user) else rows["half_hours"]
-        return user[starts], age[starts], np.bitwise_count(half_hours & ~(half_hours << np.uint64(1))).astype(np.int64)
+    def days(self) -> tuple[_Ints, _Ints]:
+        """(user, age in days) of each day with activity."""
+        user, age, _ = self.events
+        starts = np.flatnonzero(np.diff(user, prepend=-1) | np.diff(age, prepend=-1))
+        return user[starts], age[starts]
 
     def of_kind(self, kind: str) -> tuple[_Ints, _Ints, npt.NDArray[np.void]]:
         """(user, age in days, tally) of each tally of one kind."""
@@ -115,7 +114,7 @@ def days_since_first_activity(seen: Seen) -> FloatColumn:
 @feature(unit="days", facts=("tallies.day",))
 def n_active_days(seen: Seen) -> FloatColumn:
     """Days with activity in the retained two years."""
-    user, _, _ = seen.days
+    user, _ = seen.days
     return _column(seen.per_user(user))
 
 
@@ -123,7 +122,7 @@ def n_active_days_within(days: int) -> Feature:
     """Days with activity within the last ``days`` days."""
 
     def compute(seen: Seen) -> FloatColumn:
-        user, age, _ = seen.days
+        user, age = seen.days
         return _column(seen.per_user(user, age < days))
 
     meaning = f"Days with activity within the last {days} days"
@@ -133,7 +132,7 @@ def n_active_days_within(days: int) -> Feature:
 @feature(unit="days", facts=("tallies.day",))
 def recent_active_days(seen: Seen) -> FloatColumn:
     """Days with activity, each weighted by one half for every 30 days of its age."""
-    user, age, _ = seen.days
+    user, age = seen.days
     return _column(seen.per_user(user, _WEIGHTS[age]) / _ONE)
 
 
@@ -153,19 +152,6 @@ def n_events_within(days: int) -> Feature:
 
     meaning = f"Activity events within the last {days} days"
     return Feature(f"n_events_{days}d", "events", "never", ("tallies.n",), meaning, compute)
-
-
-@feature(unit="sessions", facts=("tallies.half_hours",))
-def n_sessions(seen: Seen) -> FloatColumn:
-    """Sessions in the retained two years, a session being a run of neighbouring half-hours with activity."""
-    user, _, sessions = seen.days
-    return _column(seen.per_user(user, sessions))
-
-
-@feature(unit="events", facts=("tallies.n", "tallies.half_hours"), missing="no activity")
-def events_per_session(seen: Seen) -> FloatColumn:
-    """Activity events per session in the retained two years."""
-    return _ratio(n_events.compute(seen), n_sessions.compute(seen))
 
 
 @feature(unit="value", facts=("tallies.value",))
@@ -215,8 +201,6 @@ CHURN_FEATURES: Final = (
     recent_active_days,
     n_events,
     n_events_within(30),
-    n_sessions,
-    events_per_session,
     value_total,
     value_per_active_day,
 )

@@ -85,7 +85,7 @@ class Edge:
     def _limited(self, receive: Receive, headers: Headers) -> Receive:
         """``receive`` that stops at the limit: by the declared length, or by what has come."""
         declared = headers.get("content-length", "")
-        n_declared, n_bytes = int(declared) if declared.isdecimal() else 0, 0
+        n_declared, n_bytes = int(declared[:20]) if declared.isdecimal() else 0, 0
 
         async def limited() -> Message:
             nonlocal n_bytes

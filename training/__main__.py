@@ -22,13 +22,13 @@ from features.errors import DataError
 from features.sources import Dataset
 from models.errors import BundleError, ContractError, ExportError
 from training.config import read_config
-from training.errors import ConfigError, GateError, ReleaseError
+from training.errors import ConfigError, GateError, RegistryError, ReleaseError
 
 if TYPE_CHECKING:
     from training.tracking import Registry
 
-OK, FAILED, GATE_FAILED = 0, 1, 2
-_KNOWN = (BundleError, ConfigError, ContractError, DataError, ExportError, ReleaseError)
+OK, FAILED, GATE_FAILED, INTERRUPTED = 0, 1, 2, 130
+_KNOWN = (BundleError, ConfigError, ContractError, DataError, ExportError, OSError, RegistryError, ReleaseError)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,14 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
+        return _status(options.run, options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _status(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """The exit status of a command; where it could not be done, stderr says why."""
+    try:
+        return run(options)
     except GateError as error:
         print(f"gate failed: {error}", file=sys.stderr)
         return GATE_FAILED
     except _KNOWN as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr, flush=True)
         return FAILED
-    return status
 
 
 def check(options: argparse.Namespace) -> int:
@@ -117,15 +124,19 @@ def rollback(options: argparse.Namespace) -> int:
 
 def release(options: argparse.Namespace) -> int:
     """Copy what the aliases name to the folder that serving watches, once or for ever."""
-    from training import release as agent
-
-    registry = _registry(options)
     while True:
-        for done in agent.release(registry, options.bundles):
-            print(f"released {done.task} {done.role}: version {done.version.number}", flush=True)
+        status = _status(_release, options)
         if not options.watch:
-            return OK
-        time.sleep(options.every_s)
+            return status
+        time.sleep(options.every_s)  # a bundle may be mended by then, or the registry be back
+
+
+def _release(options: argparse.Namespace) -> int:
+    from training.release import release
+
+    for done in release(_registry(options), options.bundles):
+        print(f"released {done.task} {done.role}: version {done.version.number}", flush=True)
+    return OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,13 +157,22 @@ def _add_data_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     one = _command(commands, check)
     one.add_argument("--data", type=Path, required=True, help="a folder in the data contract")
     one = _command(commands, sample)
-    one.add_argument("--users", type=int, default=5000)
-    one.add_argument("--days", type=int, default=120)
-    one.add_argument("--seed", type=int, default=7)
+    one.add_argument("--users", type=_at_least(1), default=5000)
+    one.add_argument("--days", type=_at_least(1), default=120)
+    one.add_argument("--seed", type=_at_least(0), default=7)
     one.add_argument(
         "--start", type=date.fromisoformat, default=date(2026, 1, 1), help="first day (default: 2026-01-01)"
     )
     one.add_argument("--out", type=Path, required=True, help="the folder to write")
+
+
+def _at_least(low: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if (number := int(text)) < low:
+            raise argparse.ArgumentTypeError(f"{number} is below {low}")
+        return number
+
+    return whole_number
 
 
 def _add_model_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:

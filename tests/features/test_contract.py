@@ -68,7 +68,7 @@ def test_the_input_is_not_changed(states: UserStates, one: Feature) -> None:
 @every_feature
 def test_a_feature_reads_only_the_facts_it_names(states: UserStates, one: Feature) -> None:
     rows = states.rows.copy()
-    for fact in {"n", "value", "half_hours"} - {fact.removeprefix("tallies.") for fact in one.facts}:
+    for fact in {"n", "value"} - {fact.removeprefix("tallies.") for fact in one.facts}:
         rows[fact] += 1  # not the day and the kind: they are a tally's key, read with whatever else is
     instants = {fact: getattr(states, fact) - 1 for fact in INSTANTS if fact not in one.facts}
     other = replace(states, rows=rows, **instants)

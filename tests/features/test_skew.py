@@ -14,7 +14,7 @@ import pytest
 from features.schema import EVENT_KINDS, kind_code
 from features.snapshots import EventLog, log_span
 from features.sources import Dataset
-from features.state import HALF_HOUR_US, INSTANTS, Event, UserState, UserStates, thousandths
+from features.state import DAY_US, INSTANTS, Event, UserState, UserStates, thousandths
 from features.user import CATALOGUE, compute_features
 
 At: TypeAlias = Callable[[str], int]
@@ -37,9 +37,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path, write: Write, at: At)
 
 
 def generated(folder: Path, write: Write, *, first_at: int) -> Path:
-    """200 users over three years, with many events right on or beside the edge of a half-hour (and so of a day)."""
+    """200 users over three years, with many events right on or beside the edge of a community day."""
     rng = np.random.default_rng(11)
-    half_hours = rng.integers(0, 3 * 365 * 48, 6_000)
+    eighths = rng.integers(0, 3 * 365 * 8, 6_000)
     beside = rng.choice([-1, 0, 1, 700_000_000], 6_000)
     rows = [
         {
@@ -49,7 +49,7 @@ def generated(folder: Path, write: Write, *, first_at: int) -> Path:
             "occurred_at": datetime.fromtimestamp(instant / 1e6, UTC),
             "value": None if rng.random() < 0.3 else float(rng.integers(-1_000, 400_000)) / 2_000,
         }
-        for place, instant in enumerate((first_at + half_hours * HALF_HOUR_US + beside).tolist())
+        for place, instant in enumerate((first_at + eighths * (DAY_US // 8) + beside).tolist())
     ]
     write(folder / "events.parquet", rows)
     write(

@@ -19,7 +19,6 @@ from features.state import (
     UserState,
     UserStates,
     community_day,
-    half_hour_bit,
     thousandths,
 )
 
@@ -61,7 +60,7 @@ def test_the_columns_hold_each_users_facts_in_their_order(crowd: list[UserState]
     assert len(states) == len(crowd)
     for place, one in enumerate(crowd):
         assert [int(getattr(states, name)[place]) for name in INSTANTS] == [getattr(one, name) for name in INSTANTS]
-        rows = states.rows[states.row_user == place][["day", "kind", "n", "value", "half_hours"]].tolist()
+        rows = states.rows[states.row_user == place][["day", "kind", "n", "value"]].tolist()
         assert rows == [(*key, *tally) for key, tally in sorted(one.tallies.items())]
 
 
@@ -70,10 +69,10 @@ def test_no_users_decode_to_empty_columns() -> None:
     assert (len(states), len(states.rows), len(states.row_user)) == (0, 0, 0)
 
 
-def test_a_tally_counts_sums_and_marks_the_half_hours_of_one_day_and_kind(state: History) -> None:
+def test_a_tally_counts_and_sums_one_day_and_kind(state: History) -> None:
     # 08:05, 08:25 and 09:10 in the community, whose day 2024-05-01 is the 19,844th since 1970
     one = state(("read", "2024-05-01 00:05", 1.5), ("read", "2024-05-01 00:25", 2), ("read", "2024-05-01 01:10"))
-    assert one.tallies == {(19_844, KIND_CODES["read"]): Tally(n=3, value=3_500, half_hours=1 << 16 | 1 << 18)}
+    assert one.tallies == {(19_844, KIND_CODES["read"]): Tally(n=3, value=3_500)}
 
 
 def test_an_impression_is_no_activity_but_is_the_latest_event(state: History, at: At) -> None:
@@ -93,9 +92,6 @@ def test_an_impression_alone_leaves_no_activity(state: History) -> None:
 def test_the_community_day_begins_at_16_00_utc(at: At) -> None:
     assert community_day(at("2024-05-01 15:59:59.999999")) == 19_844
     assert community_day(at("2024-05-01 16:00")) == 19_845
-    assert half_hour_bit(at("2024-05-01 15:59:59.999999")) == 1 << 47
-    assert half_hour_bit(at("2024-05-01 16:00")) == 1 << 0
-    assert half_hour_bit(at("2024-05-01 16:30")) == 1 << 1
 
 
 @pytest.mark.parametrize(

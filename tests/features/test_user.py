@@ -21,11 +21,11 @@ HISTORY = (
     ("click", "2024-05-24T10:00+08:00"),  # 7
     ("click", "2024-05-25T23:59+08:00"),  # 6
     ("impression", "2024-05-30T08:00+08:00"),
-    ("open", "2024-05-31T09:05+08:00"),  # 0, the first session of the day
+    ("open", "2024-05-31T09:05+08:00"),  # 0
     ("read", "2024-05-31T09:20+08:00", 30.5),
     ("click", "2024-05-31T09:40+08:00"),
     ("impression", "2024-05-31T11:00+08:00"),
-    ("like", "2024-05-31T11:30+08:00", 5),  # the second session
+    ("like", "2024-05-31T11:30+08:00", 5),
 )
 NOON = "2024-05-31T12:00+08:00"
 EXPECTED = {
@@ -38,8 +38,6 @@ EXPECTED = {
     "recent_active_days": 1 + 0.870551 + 0.850667 + 0.511687 + 0.5 + 0.127922 + 0.125,  # one half to the age / 30
     "n_events": 10,
     "n_events_30d": 7,
-    "n_sessions": 6 + 2,
-    "events_per_session": 10 / 8,
     "value_total": 185.75,
     "value_per_active_day": 185.75 / 7,
     "n_click": 3,
@@ -97,8 +95,8 @@ def test_a_day_leaves_every_count_after_730_days_even_without_a_new_event(
     state: History, at: At, as_of: str, n_days: int
 ) -> None:
     one = state(("like", "2022-05-02T00:00+08:00", 3))  # 730 days before 2024-05-01
-    names = ("n_active_days", "n_events", "n_sessions", "n_like")
-    assert [value_of(name, one, at(as_of)) for name in names] == [n_days] * 4
+    names = ("n_active_days", "n_events", "n_like")
+    assert [value_of(name, one, at(as_of)) for name in names] == [n_days] * 3
     assert value_of("days_since_last_activity", one, at(as_of)) == pytest.approx(730)
 
 
@@ -107,27 +105,6 @@ def test_an_impression_is_counted_nowhere_but_under_its_own_kind(state: History,
     differing = {name for name in CATALOGUE if value_of(name, without, at(NOON)) != value_of(name, shown, at(NOON))}
     nan = {name for name in CATALOGUE if np.isnan(value_of(name, shown, at(NOON)))}
     assert differing - nan == {"n_impression", "days_since_last_impression"}
-
-
-@pytest.mark.parametrize(
-    ("times", "n_sessions"),
-    [
-        (["09:00", "09:29", "09:30", "10:29"], 1),
-        (["09:00", "09:29", "10:00"], 2),
-        (["00:00", "23:59"], 2),
-        (["09:10", "11:10", "13:10"], 3),
-    ],
-)
-def test_a_session_is_a_run_of_neighbouring_half_hours(
-    state: History, at: At, times: list[str], n_sessions: int
-) -> None:
-    one = state(*[("click", f"2024-05-30T{time}+08:00") for time in times])
-    assert value_of("n_sessions", one, at(NOON)) == n_sessions
-
-
-def test_events_of_different_kinds_share_a_session(state: History, at: At) -> None:
-    one = state(("click", "2024-05-30T09:10+08:00"), ("like", "2024-05-30T09:40+08:00"))
-    assert value_of("n_sessions", one, at(NOON)) == 1
 
 
 def test_sums_stay_exact_at_the_largest_values_that_are_allowed(state: History, at: At) -> None:

@@ -1,11 +1,13 @@
 """What the server tells about itself: logs, metrics, health."""
 
+import asyncio
 import io
 import json
 import logging
 
 import pytest
 
+from serving.background import repeated
 from serving.logs import configure_logging
 
 SECRETS = {
@@ -78,6 +80,25 @@ def test_metrics_count_requests_scores_events_and_slots(client, send, score, eve
         'mingjian_slot_live{model="churn",role="challenger"} 0.0',
     ):
         assert line in lines, line
+
+
+def test_background_work_goes_on_after_a_failure(log_lines):
+    rounds = []
+
+    async def step():
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise KeyError("secret")
+
+    async def run():
+        async with repeated(step, every_s=0.001):
+            while len(rounds) < 3:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(run())
+    [line] = [one for one in log_lines() if one["message"] == "background work failed"]
+    assert line["error"] == "KeyError"
+    assert "secret" not in json.dumps(line)
 
 
 def test_two_apps_count_apart(world):

@@ -100,6 +100,16 @@ def test_keys_are_random_and_only_their_hash_is_kept(client, add_key, world):
         assert not any(key.encode() in file.read_bytes() for key in keys)
 
 
+def test_the_openapi_document_names_the_key_and_the_problem_of_every_closed_route(client):
+    document = client.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
+    for method, path in NEEDS:
+        operation = document["paths"][path][method.lower()]
+        assert operation["security"] == [{"key": []}]
+        assert list(operation["responses"]) == ["200", "default"]
+        assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+
+
 def test_open_routes_need_no_key(client):
     for path in ("/livez", "/metrics", "/openapi.json"):
         assert client.get(path).status_code == 200

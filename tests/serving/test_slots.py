@@ -1,5 +1,6 @@
 """Slots follow their pointers: swaps, refusals, and what serves meanwhile."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -13,6 +14,8 @@ from models.bundle import GOLDEN, MODEL, Golden
 from models.churn.scorer import INPUT
 from models.contract import Contract
 from models.pointer import pointer_path
+from serving.metrics import Metrics
+from serving.slots import Slots, Task
 
 
 def wait_for(condition):
@@ -197,6 +200,17 @@ def test_a_bad_release_at_the_start_leaves_the_slot_empty(world):
     with world.open() as client:
         assert models(client)["live"] == []
         assert client.get("/readyz").json()["checks"]["churn"] == "no_model"
+
+
+def test_a_scorer_that_fails_in_an_unforeseen_way_is_refused(world):
+    def broken(bundle):
+        raise ZeroDivisionError("x" * 1000)
+
+    slots = Slots(world.settings.bundles, [Task("churn", broken, None)], metrics=Metrics(), clock=world.clock)
+    world.registry.release()
+    asyncio.run(slots.follow())
+    [refusal] = slots.refused()
+    assert refusal.reason == "can't be used: ZeroDivisionError: " + "x" * 200
 
 
 def test_swaps_under_load_fail_nothing_and_mix_nothing(client, world, send, event):
