@@ -128,11 +128,15 @@ class Tuning:
 
 
 def tune(table: Table, seed: int, grid: Grid = Grid()) -> Tuning:
-    """Choose by calibrated log-loss on late rows of users who were not fitted on; fits use early rows."""
-    early = ~table.late
-    if early.sum() < _MIN_EARLY or not 0 < table.y[early].mean() < 1:
+    """Choose by calibrated log-loss on late rows of users who were not fitted on; fits use early rows.
+
+    DataError where too few users churned or returned for that.
+    """
+    early, fold = ~table.late, fold_of(table.users, N_FOLDS)
+    if early.sum() < _MIN_EARLY or not _each_fold_can_be_left_out(table.y[early], fold[early]):
         early = np.ones_like(early)
-    fold = fold_of(table.users, N_FOLDS)
+    if not (_both_occur(table.y[table.late]) and _each_fold_can_be_left_out(table.y[early], fold[early])):
+        raise DataError("too few users churned, or too few returned, to tune on others than those fitted on")
     trees, linear, y = [], [], []
     for one in range(N_FOLDS):
         fitted, judged = (fold != one) & early, (fold == one) & table.late
@@ -204,9 +208,9 @@ def rate_drift(rows: Sequence[Rows], horizon_days: int, *, test: int, inverse_pe
     if short > horizon_days / 2 or not since:
         return 0.0
     old, new = (Table.of(part, short, late_share=LATE_SHARE) for part in (past, since))
-    if not (0 < old.y.mean() < 1 and 0 < new.y.mean() < 1):
-        return 0.0
     old_fold, new_fold = fold_of(old.users, N_FOLDS), fold_of(new.users, N_FOLDS)
+    if not (_both_occur(new.y) and _each_fold_can_be_left_out(old.y, old_fold)):
+        return 0.0
     logit = np.zeros(len(new.y))
     for fold in range(N_FOLDS):
         fitted, judged = old_fold != fold, new_fold == fold
@@ -236,6 +240,15 @@ def _least_loss(logits: Sequence[Floats] | Floats, y: Floats) -> int:
         z = slope * logit + intercept
         losses.append(float(np.mean(np.logaddexp(0, z) - y * z)))
     return int(np.argmin(losses))
+
+
+def _both_occur(y: Floats) -> bool:
+    return bool(0 < y.sum() < len(y))
+
+
+def _each_fold_can_be_left_out(y: Floats, fold: npt.NDArray[np.int64]) -> bool:
+    """Whether some churned and some returned among the rows of the other folds, whichever is left out."""
+    return all(_both_occur(y[fold != one]) for one in range(N_FOLDS))
 
 
 def _require_both_classes(y: Floats, horizon_days: int) -> None:

