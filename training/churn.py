@@ -1,19 +1,20 @@
 """The churn recipe: from an event log to a judged model, ready to be written as ONNX."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from features.errors import DataError
 from features.schema import EVENT_KINDS, IMPRESSION
 from features.snapshots import EventLog, log_span
 from features.sources import Dataset
 from features.user import CHURN_FEATURES, KIND_FEATURES, Feature
 from training.config import ChurnConfig
 from training.fitting import HorizonFit, fit_horizon
-from training.instants import Plan, plan_instants
+from training.instants import Plan, date_of, plan_instants
 from training.metrics import Trial
 from training.rows import Rows
 
@@ -73,8 +74,10 @@ def train_churn(config: ChurnConfig, dataset: Dataset, progress: Progress) -> Ch
     trials: dict[str, list[Trial]] = {name: [] for name in BASELINES}
     for place, as_of in enumerate(plan.test[:-1], start=1):
         progress("judging at an earlier instant", place, n_steps)
-        fit = fit_horizon(train, config.main_horizon, test=as_of, seed=config.seed)
-        _add_trials(trials, fit, rows[as_of])
+        try:
+            _add_trials(trials, fit_horizon(train, config.main_horizon, test=as_of, seed=config.seed), rows[as_of])
+        except DataError:  # too little was known by then: the comparison does without this instant
+            plan = replace(plan, test=tuple(test for test in plan.test if test != as_of))
     fits = []
     for place, horizon_days in enumerate(config.horizon_days, start=len(plan.test)):
         progress(f"fitting the {horizon_days}-day horizon", place, n_steps)
@@ -105,6 +108,11 @@ def kind_features(counts: dict[int, int]) -> list[Feature]:
 
 
 def _add_trials(trials: dict[str, list[Trial]], fit: HorizonFit, rows: Rows) -> None:
-    y, ours = rows.churned(fit.horizon_days), fit.predict(rows.features)
+    y = rows.churned(fit.horizon_days)
+    n_churned = int(y.sum())
+    if not 0 < n_churned < len(y):
+        held_out = f"{n_churned} of the {len(y)} users held out at {date_of(rows.as_of)}"
+        raise DataError(f"{held_out} churned within {fit.horizon_days} days: a model can't be judged on them")
+    ours = fit.predict(rows.features)
     for name in BASELINES:
         trials[name].append(Trial(rows.users, y, ours, fit.predict_baseline(name, rows.features)))
