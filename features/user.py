@@ -105,10 +105,16 @@ def days_since_last_activity(seen: Seen) -> FloatColumn:
     return _days_from(seen.states.last_at, seen.as_of)
 
 
-@feature(unit="days", facts=("first_at",), missing="no activity")
-def days_since_first_activity(seen: Seen) -> FloatColumn:
-    """Days from the user's first activity to as_of."""
-    return _days_from(seen.states.first_at, seen.as_of)
+@feature(unit="days", facts=("first_at", "registered_at"), missing="no activity and no registration")
+def tenure_days(seen: Seen) -> FloatColumn:
+    """Days to as_of from the user's registration or first activity, whichever is known to be earlier.
+
+    A log may begin long after its users did; a profile then says how new they really are.
+    """
+    first_at, registered_at = seen.states.first_at, seen.states.registered_at
+    known = (registered_at != NEVER) & (registered_at < seen.as_of)
+    earlier = known & ((first_at == NEVER) | (registered_at < first_at))
+    return _days_from(np.where(earlier, registered_at, first_at), seen.as_of)
 
 
 @feature(unit="days", facts=("tallies.day",))
@@ -193,7 +199,7 @@ def days_since_last_of_kind(kind: str) -> Feature:
 
 CHURN_FEATURES: Final = (
     days_since_last_activity,
-    days_since_first_activity,
+    tenure_days,
     n_active_days,
     n_active_days_within(7),
     n_active_days_within(30),

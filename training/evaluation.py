@@ -19,7 +19,7 @@ from training.rows import Rows, Table
 Floats = npt.NDArray[np.float64]
 
 SLICES: Final = {
-    "tenure": ("days_since_first_activity", (("under 30 days", 0, 30), ("30 to 90", 30, 90), ("over 90", 90, np.inf))),
+    "tenure": ("tenure_days", (("under 30 days", 0, 30), ("30 to 90", 30, 90), ("over 90", 90, np.inf))),
     "activity": ("n_active_days_30d", (("0 to 1 days in 30", 0, 2), ("2 to 5", 2, 6), ("6 or more", 6, np.inf))),
 }
 _MAX_ABLATION_ROWS: Final = 8_000

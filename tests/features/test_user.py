@@ -1,6 +1,7 @@
 """What each feature measures, by value."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -30,7 +31,7 @@ HISTORY = (
 NOON = "2024-05-31T12:00+08:00"
 EXPECTED = {
     "days_since_last_activity": 0.5 / 24,
-    "days_since_first_activity": 90 + 2 / 24,
+    "tenure_days": 90 + 2 / 24,
     "n_active_days": 7,
     "n_active_days_7d": 2,
     "n_active_days_30d": 4,
@@ -98,6 +99,21 @@ def test_a_day_leaves_every_count_after_730_days_even_without_a_new_event(
     names = ("n_active_days", "n_events", "n_like")
     assert [value_of(name, one, at(as_of)) for name in names] == [n_days] * 3
     assert value_of("days_since_last_activity", one, at(as_of)) == pytest.approx(730)
+
+
+@pytest.mark.parametrize(
+    ("registered", "expected"),
+    [("2024-05-01T12:00+08:00", 30), ("2024-05-30T12:00+08:00", 21), ("2024-06-01T12:00+08:00", 21)],
+)
+def test_tenure_begins_with_the_earlier_of_registration_and_first_activity(
+    state: History, at: At, registered: str, expected: float
+) -> None:
+    one = replace(state(("click", "2024-05-10T12:00+08:00")), registered_at=at(registered))
+    assert value_of("tenure_days", one, at(NOON)) == expected
+
+
+def test_a_registered_user_without_activity_has_a_tenure(at: At) -> None:
+    assert value_of("tenure_days", UserState(registered_at=at("2024-05-30T12:00+08:00")), at(NOON)) == 1
 
 
 def test_an_impression_is_counted_nowhere_but_under_its_own_kind(state: History, at: At) -> None:

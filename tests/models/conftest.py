@@ -56,9 +56,7 @@ def golden() -> Golden:
 
 
 @pytest.fixture
-def churn_bundle(
-    settings: ChurnSettings, horizons: tuple[HorizonModel, ...], golden: Golden
-) -> Callable[..., Bundle]:
+def churn_bundle(settings: ChurnSettings, horizons: tuple[HorizonModel, ...], golden: Golden) -> Callable[..., Bundle]:
     """The bundle, with settings, horizons or golden examples of one's own."""
 
     def make(**changed: Any) -> Bundle:

@@ -60,24 +60,17 @@ def test_zero_rows_give_zero_answers(run: Callable[..., Floats]) -> None:
     assert run(np.empty((0, 2))).shape == (0, 2)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=arrays(np.float32, (4, 2), elements=FLOAT32))
 def test_any_float_gives_what_numpy_gives_and_nothing_but_a_probability(
-    run_rows: Callable[[Floats], Floats], horizons: Horizons, rows: Floats
+    run: Callable[..., Floats], horizons: Horizons, rows: Floats
 ) -> None:
-    answer = run_rows(rows)
+    answer = run(rows)
     with np.errstate(over="ignore"):
         trees = np.where(rows[:, 0] <= 3, -1.0, 1.0)
         logits = [one.slope * (trees + one.linear.logit(rows)) / 2 + one.intercept for one in horizons]
     np.testing.assert_allclose(answer, 1 / (1 + np.exp(-np.stack(logits, axis=1))), rtol=1e-6, atol=1e-7)
     assert ((answer >= 0) & (answer <= 1)).all()
-
-
-@pytest.fixture
-def run_rows(churn_bundle: Callable[..., Bundle]) -> Callable[[Floats], Floats]:
-    """The same, with the graph opened once."""
-    runner = OnnxRunner(churn_bundle())
-    return lambda rows: runner.run({INPUT: rows})[OUTPUT]
 
 
 def test_a_linear_part_imputes_standardises_and_clips_in_that_order() -> None:
