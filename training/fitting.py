@@ -145,7 +145,7 @@ def tune(table: Table, seed: int, grid: Grid = Grid()) -> Tuning:
         fitted, judged = (fold != one) & early, (fold == one) & table.late
         x, x_judged = table.features[fitted], table.features[judged]
         booster = fit_trees(x, table.y[fitted], max(grid.n_trees), seed)
-        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n) for n in grid.n_trees])
+        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n, num_threads=1) for n in grid.n_trees])
         linear.append([fit_linear(x, table.y[fitted], c).logit(x_judged) for c in grid.inverse_penalties])
         y.append(table.y[judged])
     return _choose(grid, np.concatenate(trees, axis=1), np.concatenate(linear, axis=1), np.concatenate(y))
