@@ -18,6 +18,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(N_THREADS, "worker")
+        self._slow_thread = ThreadPoolExecutor(1, "slow-worker")
 
     async def run(self, n_users: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result."""
@@ -25,6 +26,11 @@ class Workers:
             return function(*args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
+    async def run_slow(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result, from one thread that does slow work in turn and holds up nothing else."""
+        return await asyncio.get_running_loop().run_in_executor(self._slow_thread, lambda: function(*args, **kwargs))
+
     def close(self) -> None:
         """Finish what runs, then end the threads."""
         self._threads.shutdown()
+        self._slow_thread.shutdown()

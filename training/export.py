@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import GOLDEN, MODEL, Bundle, Golden, write_bundle
+from models.churn.explainer import encode_parts
 from models.churn.graph import churn_graph
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 from models.runtime import OnnxRunner
@@ -31,8 +32,9 @@ def export_churn(model: ChurnModel, folder: Path) -> Bundle:
         thresholds=tuple(fit.threshold for fit in model.fits),
     )
     graph = churn_graph([fit.exportable() for fit in model.fits])
-    golden = _golden(model)
-    return write_bundle(folder, settings.contract(), {MODEL: graph.SerializeToString(), GOLDEN: golden.encode()})
+    files = {MODEL: graph.SerializeToString(), GOLDEN: _golden(model).encode()}
+    parts = encode_parts({fit.horizon_days: fit.explainable() for fit in model.fits})
+    return write_bundle(folder, settings.contract(), files | parts)
 
 
 def parity(bundle: Bundle, model: ChurnModel, held_out: Features) -> float:
