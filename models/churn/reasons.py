@@ -91,37 +91,41 @@ class Group:
     text: Callable[[Values], Text]
 
 
+@feature(unit="days", facts=("last_at",), missing="no activity")
+def community_days_since_last_activity(seen: Seen) -> FloatColumn:
+    """Community days since the last activity, counted as for the kinds: two reasons never disagree on one event."""
+    return (community_day(seen.as_of - 1) - _community_days(seen.states.last_at)).astype(np.float32)
+
+
 @feature(
     unit="days", facts=("tallies.day", "first_at"), missing=f"first active in the last {RECENT_DAYS + _WEEK - 1} days"
 )
 def earlier_active_days_per_week(seen: Seen) -> FloatColumn:
     """Active days per week in the 12 weeks before the recent 14 days, or in as much of them as the user was here."""
     recent, both = (n_active_days_within(days).compute(seen) for days in (RECENT_DAYS, RECENT_DAYS + EARLIER_DAYS))
-    first_day = (seen.states.first_at + COMMUNITY_OFFSET_US) // DAY_US
-    days = np.clip(community_day(seen.as_of - 1) - first_day + 1 - RECENT_DAYS, 0, EARLIER_DAYS)
+    here = community_day(seen.as_of - 1) - _community_days(seen.states.first_at) + 1
+    days = np.clip(here - RECENT_DAYS, 0, EARLIER_DAYS)
     return np.where(days >= _WEEK, _WEEK * (both - recent) / np.maximum(days, 1), np.nan).astype(np.float32)
 
 
 def recency_text(values: Values) -> Text:
     """When the user was last active."""
-    days = int(values["days_since_last_activity"])
-    if days == 0:
-        return Text("最近一次活跃距今不到 1 天", "Last active less than a day ago")
-    return Text(f"最近一次活跃在 {days} 天前", f"Last active {_count(days, 'day')} ago")
+    zh, en = _ago(values["community_days_since_last_activity"])
+    return Text(f"最近一次活跃在{zh}", f"Last active {en}")
 
 
 def frequency_text(values: Values) -> Text:
     """How often the user is active of late, against before where that is known."""
     recent, earlier = values["n_active_days_14d"], values.get("earlier_active_days_per_week")
+    if not recent:
+        zh, en = _against(earlier, also="也", none="nor in", some="active days")
+        return Text(f"最近 14 天没有活跃{zh}", f"Not active in the last 14 days{en}")
+    zh, en = _against(earlier, also="", none="after none in", some="days")
     fallen = earlier is not None and recent * _WEEK / RECENT_DAYS < earlier / 2
-    zh = f"最近 14 天{'只' if fallen else ''}活跃 {_number(recent)} 天" if recent else "最近 14 天没有活跃"
-    en = f"Active on {'only ' if fallen else ''}{_count(recent, 'day')} of the last 14"
-    en = en if recent else "Not active in the last 14 days"
-    if earlier is None:
-        return Text(zh, en)
-    if earlier == 0:
-        return Text(f"{zh}，再往前 12 周没有活跃", f"{en}, on none in the 12 weeks before")
-    return Text(f"{zh}，此前平均每周活跃 {_number(earlier)} 天", f"{en}, on {_count(earlier, 'day')} a week before")
+    return Text(
+        f"最近 14 天{'只' if fallen else ''}活跃 {_number(recent)} 天{zh}",
+        f"Active on {'only ' if fallen else ''}{_count(recent, 'day')} of the last 14{en}",
+    )
 
 
 def history_text(values: Values) -> Text:
@@ -156,7 +160,7 @@ def kind_text(kind: str, values: Values) -> Text:
     n, days = values[f"n_{kind}"], values.get(f"days_since_last_{kind}")
     if not n or days is None:
         return Text(f"近两年没有{zh}", f"No {many} in the last two years")
-    when = Text("今天", "today") if days == 0 else Text(f" {_number(days)} 天前", f"{_count(days, 'day')} ago")
+    when = _ago(days)
     last = Text("", "") if n == 1 else Text("最近一次", "the latest ")
     return Text(
         f"近两年{zh} {_number(n)} 次，{last.zh}在{when.zh}",
@@ -174,7 +178,7 @@ def _group(code: str, features: Sequence[str], facts: Sequence[str], text: Calla
 
 
 GROUPS: Final = (
-    _group("recency", ["days_since_last_activity"], ["days_since_last_activity"], recency_text),
+    Group("recency", ("days_since_last_activity",), (community_days_since_last_activity,), recency_text),
     Group(
         "frequency",
         ("n_active_days_7d", "n_active_days_30d", "n_active_days_90d", "recent_active_days", "n_events_30d"),
@@ -223,6 +227,24 @@ def _explanation(base: float, groups: Sequence[Group], amounts: Sequence[float],
     found = [reason(group, amount, facts) for group, amount in zip(groups, amounts, strict=True) if amount]
     found.sort(key=lambda one: (-abs(one.contribution), one.code))
     return Explanation(base, base + sum(one.contribution for one in found), tuple(found))
+
+
+def _community_days(instants: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return (instants + COMMUNITY_OFFSET_US) // DAY_US
+
+
+def _ago(days: float) -> Text:
+    return Text("今天", "today") if days == 0 else Text(f" {_number(days)} 天前", f"{_count(days, 'day')} ago")
+
+
+def _against(earlier: float | None, *, also: str, none: str, some: str) -> Text:
+    """The second half of a comparison with the usual week: nothing where there is no such week."""
+    if earlier is None:
+        return Text("", "")
+    if earlier == 0:
+        return Text(f"，再往前 12 周{also}没有活跃", f", {none} the 12 weeks before")
+    week = _count(earlier, some.removesuffix("s"), some)
+    return Text(f"，此前平均每周活跃 {_number(earlier)} 天", f", against {week} a week before")
 
 
 def _number(value: float) -> str:

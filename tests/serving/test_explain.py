@@ -64,7 +64,7 @@ def test_a_past_instant_is_explained_by_what_was_known_then(score, send, event):
     send(event("u1", days=1), event("u1", days=12))
     [user] = score("u1", explain=True, as_of="2025-04-20T12:00:00Z")["results"]
     recency = next(one for one in user["reasons"] if one["code"] == "recency")
-    assert recency["values"] == {"days_since_last_activity": 1.0}
+    assert recency["values"] == {"community_days_since_last_activity": 1.0}
 
 
 def test_more_users_than_the_limit_are_refused_naming_it(client):
