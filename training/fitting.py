@@ -89,8 +89,12 @@ class HorizonFit:
 
     def predict(self, features: Features) -> Floats:
         """Churn probability by LightGBM and NumPy: what the exported graph must reproduce; shape (n,)."""
-        raw = np.asarray(self.booster.predict(features, raw_score=True), np.float64)
-        return calibrated(blend(raw, self.linear.logit(features), self.choice.tree_weight), self.choice, self.drift)
+        return calibrated(self.raw_score(features), self.choice, self.drift)
+
+    def raw_score(self, features: Features) -> Floats:
+        """The blended logit before calibration: what explanations add up to; shape (n,)."""
+        trees = np.asarray(self.booster.predict(features, raw_score=True), np.float64)
+        return blend(trees, self.linear.logit(features), self.choice.tree_weight)
 
     def predict_baseline(self, name: str, features: Features) -> Floats:
         """What a baseline fitted on the same rows foretells: ``recency`` alone, or ``logistic`` over all features."""

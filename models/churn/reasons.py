@@ -207,7 +207,8 @@ def explain(
     sums = np.stack([contributions.of_features[:, of_group].sum(axis=1) for of_group in columns], axis=1)
     facts = [fact for group in groups for fact in group.facts]
     names = [fact.name for fact in facts]
-    rows = zip(scored, sums.tolist(), compute_features(facts, states, as_of).tolist(), strict=True)
+    known = compute_features(facts, states, as_of).astype(np.float64).round(3)
+    rows = zip(scored, sums.tolist(), known.tolist(), strict=True)
     return tuple(
         _explanation(contributions.base, groups, amounts, dict(zip(names, row, strict=True))) if one else None
         for one, amounts, row in rows
@@ -216,7 +217,7 @@ def explain(
 
 def reason(group: Group, contribution: float, facts: Values) -> Reason:
     """The reason that a group is; a fact that is missing (NaN) is not among its values."""
-    values = {one.name: round(facts[one.name], 3) for one in group.facts if not isnan(facts[one.name])}
+    values = {one.name: facts[one.name] for one in group.facts if not isnan(facts[one.name])}
     zh, en = group.text(values)
     up = contribution > 0
     way = Text("推高流失风险" if up else "降低流失风险", "raises the risk" if up else "lowers the risk")

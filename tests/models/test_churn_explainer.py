@@ -19,7 +19,6 @@ from models.churn.scorer import ChurnScorer, ChurnStatus
 from models.errors import BundleError, ExplainError
 from training.churn import ChurnModel
 from training.export import export_churn
-from training.fitting import blend
 
 AS_OF = 20_000 * DAY_US
 NO_LINEAR = Linear(np.zeros(2), np.zeros(2), np.ones(2), np.zeros(2), np.zeros(2), 0.0)
@@ -119,7 +118,8 @@ def test_contributions_add_up_to_the_raw_score_missing_values_included(
     rng = np.random.default_rng(column)
     rows = rng.choice(np.array([np.nan, 0, 0.5, 3, 20, 1e3, 1e9, np.inf], np.float32), (300, 15))
     fit = tiny_model.fits[column]
-    raw = blend(fit.booster.predict(rows, raw_score=True), fit.linear.logit(rows), fit.choice.tree_weight)
+    trees = fit.booster.predict(rows, raw_score=True)
+    raw = fit.choice.tree_weight * trees + (1 - fit.choice.tree_weight) * fit.linear.logit(rows)
     found = explainer.contributions(rows, column)
     np.testing.assert_allclose(found.base + found.of_features.sum(axis=1), raw, atol=1e-9)
 
