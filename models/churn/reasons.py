@@ -71,7 +71,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One user's raw score: ``base`` (the score of nobody in particular) plus the reasons' contributions.
+    """One user's raw score: ``base``, which the model expects of anyone, plus the reasons' contributions.
 
     Reasons come by size of contribution, then by code; a group that adds nothing is left out.
     """
@@ -147,7 +147,7 @@ def tenure_text(values: Values) -> Text:
 
 def value_text(values: Values) -> Text:
     """What the values of the user's events come to."""
-    total, per_day = _number(values["value_total"]), _number(values["value_per_active_day"])
+    total, per_day = _number(values["value_total"]), _number(values.get("value_per_active_day", 0))
     return Text(
         f"近两年行为的数值合计 {total}，平均每个活跃日 {per_day}",
         f"Values of events in the last two years add up to {total}, {per_day} per active day",

@@ -135,6 +135,7 @@ def test_history_and_value_name_their_amounts() -> None:
         "近两年行为的数值合计 99.5，平均每个活跃日 33.2",
         "Values of events in the last two years add up to 99.5, 33.2 per active day",
     )
+    assert value_text({"value_total": -0.04}).zh == "近两年行为的数值合计 0，平均每个活跃日 0"
 
 
 @pytest.mark.parametrize(
