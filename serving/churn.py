@@ -11,7 +11,7 @@ from features.state import DAY_US, Event, UserState, UserStates
 from models.churn.reasons import Explanation
 from models.churn.scorer import TASK, ChurnScorer, ChurnScores
 from models.errors import BundleError, ExplainError
-from serving.errors import FieldProblem, InvalidError, NoModelError
+from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, Clock
 from serving.metrics import Metrics
@@ -89,8 +89,8 @@ class ChurnScoring:
         explain = answer.model.scorer.explain
         try:
             explanations = await self._workers.run_slow(explain, states, answer.as_of, answer.columns[-1])
-        except ExplainError as error:
-            _log.warning("scores not explained", extra={"reason": str(error)})
+        except (BusyError, ExplainError) as error:
+            _log.warning("scores not explained", extra={"reason": str(error) or type(error).__name__})
             return replace(answer, degraded=["explain"])
         return replace(answer, explanations=explanations)
 

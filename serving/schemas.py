@@ -119,7 +119,9 @@ class ScoreUsers(_Body):
     explain the longest of these (up to 100 users).
     """
 
-    model_config = ConfigDict(json_schema_extra={"example": {"user_ids": ["u-7", "u-8"], "horizons": [7, 30], "explain": True}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"user_ids": ["u-7", "u-8"], "horizons": [7, 30], "explain": True}}
+    )
 
     user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
     as_of: Instant | None = None

@@ -103,3 +103,9 @@ def test_serving_loads_lightgbm_only_when_it_explains():
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_while_too_many_wait_the_scores_still_come(client, score, send, event, monkeypatch):
+    send(event("u1"))
+    monkeypatch.setattr("serving.workers.MAX_SLOW", 0)
+    assert score("u1", explain=True)["degraded"] == ["explain"]
