@@ -34,7 +34,7 @@ class ChurnAnswer:
     """Users scored by one model.
 
     ``user_ids`` are the different ones, with a row each in ``scores``; ``rows`` are the rows of those asked for, in
-    order, and ``columns`` those of the horizons.
+    order, and ``columns`` those of the horizons; ``degraded`` names what had to be done without.
     """
 
     model: LiveModel[ChurnScorer]
@@ -43,6 +43,7 @@ class ChurnAnswer:
     scores: ChurnScores
     rows: Sequence[int]
     columns: Sequence[int]
+    degraded: Sequence[str]
 
 
 class ChurnScoring:
@@ -72,7 +73,9 @@ class ChurnScoring:
         scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
         for status, n in Counter(scores.status).items():
             self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
-        return ChurnAnswer(model, as_of, list(rows), scores, [rows[user_id] for user_id in user_ids], columns)
+        places = [rows[user_id] for user_id in user_ids]
+        degraded = [] if self._folder.is_level else ["states"]
+        return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded)
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

@@ -55,6 +55,7 @@ def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
     results = _results(answer)
     return UserScores(
         **call.meta,
+        degraded=list(answer.degraded),
         model=ModelRef(
             name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
         ),

@@ -12,31 +12,16 @@ from features.state import DAY_US, Event, UserState, thousandths
 from serving.errors import StoreError
 from serving.folding import Folder
 from serving.store.journal import Fact, FactType
-from serving.store.sqlite import SqliteJournal, SqliteStates
+from serving.store.sql_journal import SqlJournal
 from serving.store.sqlite_file import open_sqlite
+from serving.store.sqlite_states import SqliteStates
 from serving.workers import Workers
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def file(tmp_path):
-    async with open_sqlite(tmp_path / "test.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def journal(file):
-    return SqliteJournal(file)
-
-
-@pytest.fixture
-async def states(file):
-    return SqliteStates(file)
-
-
-@pytest.fixture
-async def folder(journal, states):
+def folder(journal, states):
     return Folder(journal, states, Workers())
 
 
@@ -71,26 +56,27 @@ async def test_refreshes_of_one_user_at_once_lose_nothing(journal, states, folde
     assert await states.get_many(["u"]) == {"u": (folded(*range(20_000, 20_050)), 50)}
 
 
-class RacingStates(SqliteStates):
+class RacingStates:
     """Lets another refresh win just before the first put, and a fact arrive after it."""
 
-    def __init__(self, file, journal):
-        super().__init__(file)
+    def __init__(self, states, journal):
+        self.states = states
         self.journal = journal
         self.lost = False
+        self.get_many = states.get_many
 
     async def put_many(self, updates):
         if not self.lost:
             self.lost = True
             await self.journal.append([opened("before", day=19_001)])
-            await Folder(self.journal, SqliteStates(self._file), Workers()).refresh(["u"])
+            await Folder(self.journal, self.states, Workers()).refresh(["u"])
             await self.journal.append([opened("after", day=19_002)])
-        return await super().put_many(updates)
+        return await self.states.put_many(updates)
 
 
-async def test_a_lost_race_is_folded_again_on_top_of_the_winner(file, journal, states):
+async def test_a_lost_race_is_folded_again_on_top_of_the_winner(journal, states):
     await journal.append([opened("a")])
-    await Folder(journal, RacingStates(file, journal), Workers()).refresh(["u"])
+    await Folder(journal, RacingStates(states, journal), Workers()).refresh(["u"])
     assert await states.get_many(["u"]) == {"u": (folded(20_000, 19_001, 19_002), 3)}
 
 
@@ -140,7 +126,7 @@ def test_however_facts_are_cut_into_batches_and_ordered_the_state_is_the_same(tm
 
     async def states_after():
         async with open_sqlite(tmp_path_factory.mktemp("fold") / "test.db") as file:
-            journal, states = SqliteJournal(file), SqliteStates(file)
+            journal, states = SqlJournal(file), SqliteStates(file)
             folder = Folder(journal, states, Workers())
             for start in range(0, len(order), size):
                 batch = [events[place] for place in order[start : start + size]]

@@ -19,8 +19,9 @@ from sqlalchemy import select
 from features.state import UserState
 from serving.__main__ import main
 from serving.folding import fold
-from serving.store.sqlite import SqliteJournal, SqliteStates
+from serving.store.sql_journal import SqlJournal
 from serving.store.sqlite_file import open_sqlite
+from serving.store.sqlite_states import SqliteStates
 from serving.store.tables import FACTS
 
 ROOT = Path(__file__).parents[2]
@@ -186,7 +187,7 @@ async def contents(database):
     """The event ids in the journal, and by user the journal's entries and the encoded state."""
     users = [f"u{n}" for n in range(7)]
     async with open_sqlite(database) as file:
-        entries = await SqliteJournal(file).entries(dict.fromkeys(users, 0))
+        entries = await SqlJournal(file).entries(dict.fromkeys(users, 0))
         stored = await SqliteStates(file).get_many(users)
         event_ids = await file.read(lambda opened: opened.scalars(select(FACTS.c.event_id)).all(), many=False)
     return event_ids, entries, {user_id: one.encoded for user_id, one in stored.items()}
