@@ -226,7 +226,7 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing(client, world, send, even
     callers = [threading.Thread(target=score_on) for _ in range(4)]
     for caller in callers:
         caller.start()
-    for version in range(1, 11):
+    for version in range(1, 21):
         pointer = world.registry.release(bias=version / 10)
         biases[pointer.digest] = version / 10
         wait_for(lambda digest=pointer.digest: live(client)["digest"] == digest)

@@ -22,7 +22,8 @@ def mark(name):
 
 
 async def marks(file):
-    return await file.read(lambda connection: connection.scalars(text("SELECT name FROM watermarks WHERE name <> 'journal'")).all(), many=True)
+    names = text("SELECT name FROM watermarks WHERE name <> 'journal'")
+    return await file.read(lambda connection: connection.scalars(names).all(), many=True)
 
 
 async def test_a_job_that_fails_takes_no_other_of_its_group_with_it(file):

@@ -80,8 +80,7 @@ def test_a_single_kind_is_told_by_the_totals() -> None:
 
 def test_an_earlier_instant_that_knows_too_little_is_left_out_of_the_comparison(
     train: Train, community: Path, training: ChurnTraining
-) -> None:
-    ...
+) -> None: ...
 
 
 def test_a_log_in_which_nobody_stays_away_teaches_nothing(train: Train, tmp_path: Path) -> None:
