@@ -48,7 +48,7 @@ class GroupWriter:
         while self._waiting:
             group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
             group = [(job, future) for job, future in group if not future.cancelled()]
-            results = await self._results([job for job, _ in group])
+            results = await self._results([job for job, _ in group]) if group else []
             for (_, future), result in zip(group, results, strict=True):
                 if future.cancelled():
                     continue
@@ -60,13 +60,9 @@ class GroupWriter:
 
     async def _results(self, jobs: list[Job[Any]]) -> Sequence[Any]:
         """Each job's result or exception: where one breaks the group, its jobs run again one by one."""
-        if len(jobs) > 1:
-            together = asyncio.ensure_future(self._transaction(jobs))
-            await asyncio.wait([together])
-            error = together.exception()
-            if error is None:
-                return together.result()
-            if isinstance(error, StoreError):
-                return [error] * len(jobs)
-        alone = await asyncio.gather(*(self._transaction([job]) for job in jobs), return_exceptions=True)
-        return [one if isinstance(one, BaseException) else one[0] for one in alone]
+        (together,) = await asyncio.gather(self._transaction(jobs), return_exceptions=True)
+        if not isinstance(together, BaseException):
+            return together
+        if len(jobs) == 1 or isinstance(together, StoreError):
+            return [together] * len(jobs)
+        return [(await self._results([job]))[0] for job in jobs]

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
@@ -30,6 +30,7 @@ MAX_BYTES: Final = 64 * 1024
 
 _SEQ: Final = struct.Struct("<Q")
 _PAGE: Final = 1_000
+_N_CONNECTIONS: Final = 32
 
 _PUT: Final = """
 local stands = redis.call('GETRANGE', KEYS[1], 0, 7)
@@ -138,8 +139,13 @@ async def open_redis(
 
     A connection that went stale is replaced and the command sent once more: all of them may be repeated.
     """
-    redis = Redis.from_url(
-        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), retries=1)
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_N_CONNECTIONS,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), retries=1),
     )
-    async with redis:
+    async with Redis.from_pool(pool) as redis:
         yield RedisStates(redis, ttl_s=ttl_s, timeout_s=timeout_s, prefix=prefix, max_bytes=max_bytes)
