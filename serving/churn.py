@@ -91,7 +91,7 @@ class ChurnScoring:
             explanations = await self._workers.run_slow(explain, states, answer.as_of, answer.columns[-1])
         except (BusyError, ExplainError) as error:
             _log.warning("scores not explained", extra={"reason": str(error) or type(error).__name__})
-            return replace(answer, degraded=["explain"])
+            return replace(answer, degraded=[*answer.degraded, "explain"])
         return replace(answer, explanations=explanations)
 
     async def _score(
@@ -107,7 +107,9 @@ class ChurnScoring:
         scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
         for status, n in Counter(scores.status).items():
             self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
-        return ChurnAnswer(model, as_of, list(rows), scores, [rows[user_id] for user_id in user_ids], columns), states
+        places = [rows[user_id] for user_id in user_ids]
+        degraded = [] if self._folder.is_level else ["states"]
+        return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded=degraded), states
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

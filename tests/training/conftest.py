@@ -182,7 +182,7 @@ def _empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(_empty_store: Path, tmp_path: Path) -> Path:
     """Where a command line keeps things, with an embedded store that holds nothing yet."""
-    home = tmp_path / "var"
+    home = tmp_path / "变量 var"
     (home / "mlflow").mkdir(parents=True)
     shutil.copy(_empty_store, home / "mlflow")
     return home
