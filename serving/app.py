@@ -18,11 +18,12 @@ from serving.ingest import Ingest
 from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
-from serving.routers import events, health, models, users
-from serving.schemas import PROBLEM_RESPONSES
+from serving.openapi import DescribedApi
+from serving.routers import events, health, inference, models, users
 from serving.security import KeyRing
 from serving.settings import Settings
 from serving.slots import Slots
+from serving.store.measured import measured
 from serving.store.sqlite import SqliteJournal, SqliteKeys, SqliteStates
 from serving.store.sqlite_file import SqliteFile, open_sqlite, server_lock
 from serving.workers import Workers
@@ -43,14 +44,13 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
             app.state.services = await _start(stack, settings, metrics, clock)
             yield
 
-    app = FastAPI(
+    app = DescribedApi(
         title="Mingjian 明鉴",
         version=VERSION,
         description="Who is about to leave, and what should we do for them?",
         lifespan=lifespan,
-        responses=PROBLEM_RESPONSES,
     )
-    for router in (users.router, events.router, models.router, health.router):
+    for router in (users.router, events.router, models.router, inference.router, health.router):
         app.include_router(router)
     for error in (ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
@@ -74,16 +74,20 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
 
 
 def _services(settings: Settings, file: SqliteFile, workers: Workers, metrics: Metrics, clock: Clock) -> Services:
-    journal, states = SqliteJournal(file), SqliteStates(file)
+    journal = measured(SqliteJournal(file), "journal", metrics.store)
+    states = measured(SqliteStates(file), "states", metrics.store)
+    keys = measured(SqliteKeys(file), "keys", metrics.store)
     folder = Folder(journal, states, workers)
     slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
     return Services(
         journal=journal,
         states=states,
-        key_ring=KeyRing(SqliteKeys(file), open_access=settings.open_access),
+        key_ring=KeyRing(keys, open_access=settings.open_access),
         slots=slots,
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
         churn=ChurnScoring(slots, folder, workers, metrics=metrics, clock=clock),
+        workers=workers,
         metrics=metrics,
+        max_body_bytes=settings.max_body_bytes,
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from features.schema import KIND_CODES
-from features.state import DAY_US, Event, UserState, UserStates
-from models.churn.scorer import TASK, ChurnScorer, ChurnScores
+from features.state import DAY_US, NEVER, Event, UserState, UserStates
+from models.churn.scorer import TASK, ChurnScorer, ChurnScores, ChurnStatus
 from models.errors import BundleError
 from serving.errors import FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
-from serving.instants import CLOCK_SKEW_US, Clock
+from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
 from serving.slots import LiveModel, Slots, Task
 from serving.workers import Workers
@@ -70,9 +70,19 @@ class ChurnScoring:
         rows = {user_id: row for row, user_id in enumerate(dict.fromkeys(user_ids))}
         states = await self._folder.states_at(list(rows), as_of)
         scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
-        for status, n in Counter(scores.status).items():
-            self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
+        self._count(model, states, scores, as_of)
         return ChurnAnswer(model, as_of, list(rows), scores, [rows[user_id] for user_id in user_ids], columns)
+
+    def _count(self, model: LiveModel[ChurnScorer], states: UserStates, scores: ChurnScores, as_of: int) -> None:
+        labels = model.model, model.pointer.version
+        self._metrics.batch_size.labels("score").observe(len(states))
+        for status, n in Counter(scores.status).items():
+            self._metrics.scores.labels(*labels, status).inc(n)
+        known = states.latest_at != NEVER
+        self._metrics.feature_age.observe(((as_of - states.latest_at[known]) / SECOND_US).tolist())
+        scored = [status is ChurnStatus.SCORED for status in scores.status]
+        for days, column in zip(model.scorer.settings.horizon_days, scores.probability[scored].T.tolist(), strict=True):
+            self._metrics.probability.observe(column, *labels, str(days))
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

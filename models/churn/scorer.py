@@ -99,14 +99,14 @@ class ChurnScorer:
     def __init__(self, bundle: Bundle) -> None:
         self.settings = ChurnSettings.of(bundle.contract)
         self._features = [CATALOGUE[name] for name in self.settings.features]
-        self._runner = OnnxRunner(bundle)
-        verify_golden(self._runner, bundle)
+        self.runner = OnnxRunner(bundle)
+        verify_golden(self.runner, bundle)
 
     def score(self, states: UserStates, as_of: int) -> ChurnScores:
         """Score users from states that hold nothing at or after ``as_of`` (microseconds since 1970 UTC)."""
         active = states.last_at >= as_of - self.settings.active_days * DAY_US
         features = compute_features(self._features, states, as_of)
-        probability = self._runner.run({INPUT: features})[OUTPUT]
+        probability = self.runner.run({INPUT: features})[OUTPUT]
         known = np.where(active, ChurnStatus.SCORED, ChurnStatus.INACTIVE)
         status = np.where(states.last_at == NEVER, ChurnStatus.COLD_START, known)
         return ChurnScores(

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Path, Request
 
 from models.churn.scorer import ChurnStatus
 from serving.churn import ChurnAnswer
-from serving.deps import FactIngest, UserScoring
+from serving.deps import FactIngest, GuardedRoute, UserScoring
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
 from serving.schemas import Churn, Id, ModelRef, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
 
 UserId = Annotated[Id, Path()]
 
-router = APIRouter(prefix="/v1", tags=["users"])
+router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
 
 _REASONS = {
     ChurnStatus.SCORED: [],
@@ -52,6 +52,7 @@ async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) 
 
 def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
     pointer = answer.model.pointer
+    call.model, call.version = answer.model.model, pointer.version
     results = _results(answer)
     return UserScores(
         **call.meta,

@@ -1,0 +1,26 @@
+"""JSON bodies, read so that no two readers can understand them differently."""
+
+import json
+from typing import Any
+
+from fastapi import Request
+
+
+def load_json(body: bytes) -> Any:
+    """What the JSON says; ValueError for what is no JSON, or names a property twice in one object."""
+    return json.loads(body, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise json.JSONDecodeError("a property is named twice", "", 0)
+    return made
+
+
+class JsonRequest(Request):
+    """A request whose body is read by ``load_json``."""
+
+    async def json(self) -> Any:
+        """See ``load_json``."""
+        return load_json(await self.body())
