@@ -7,8 +7,8 @@ from fastapi import Request
 
 
 def load_json(body: bytes) -> Any:
-    """What the JSON says; ValueError for what is no JSON, or names a property twice in one object."""
-    return json.loads(body, object_pairs_hook=_object)
+    """What the JSON says; ValueError for what is no UTF-8 or JSON, or names a property twice in one object."""
+    return json.loads(body.decode(), object_pairs_hook=_object)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic.config import JsonDict
 
+from features.user import CHURN_FEATURES
 from models.bundle import Arrays
 from models.contract import Contract, Tensor
 from serving.errors import BadRequestError, json_pointer
@@ -24,6 +26,19 @@ _KINDS: Final[Mapping[str, set[type]]] = {
     "float64": {float, int, NoneType},
     "int64": {int},
 }
+
+_EXAMPLE: Final[JsonDict] = {
+    "id": "1",
+    "inputs": [
+        {
+            "name": "features",
+            "shape": [1, len(CHURN_FEATURES)],
+            "datatype": "FP32",
+            "data": [2.5, 400, 120, 3, 14, 31, 9.6, 840, 77, None, None],
+        }
+    ],
+}
+"""For a model that reads what every churn model reads, and nothing more."""
 
 Size = Annotated[int, Strict(), Field(ge=0)]
 Switch = Annotated[bool, Strict()]
@@ -74,6 +89,8 @@ class InferOutput(BaseModel):
 
 class InferRequest(BaseModel):
     """Tensors in, and which to give back (all, unless named)."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     id: str | None = Field(default=None, max_length=128)
     parameters: RequestParameters = RequestParameters()

@@ -8,6 +8,7 @@ import zlib
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Request, Response
+from pydantic import WithJsonSchema
 
 from serving.deps import GuardedRoute, OpenModels, Services, services_of
 from serving.errors import BadRequestError, BodyTooLargeError, NotReadyError
@@ -21,10 +22,12 @@ JSON_LENGTH: Final = "Inference-Header-Content-Length"
 _BINARY: Final = "application/octet-stream"
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
-ModelName = Annotated[str, Path(description="As in `GET /v1/models`.")]
-Version = Annotated[str, Path(description="The champion's or the challenger's.")]
+ModelName = Annotated[str, Path(description="As in `GET /v1/models`.", examples=["churn"])]
+Version = Annotated[str, Path(description="The champion's or the challenger's.", examples=["1"])]
 JsonLength = Annotated[
-    int | None, Header(alias=JSON_LENGTH, ge=0, le=1 << 40, description="Where bytes of tensors follow the JSON.")
+    int | None,
+    Header(alias=JSON_LENGTH, ge=0, description="How long the JSON is, where bytes of tensors follow it."),
+    WithJsonSchema({"type": "integer", "minimum": 0}),
 ]
 
 _INFER: Final[dict[str, Any]] = {

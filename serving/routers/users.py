@@ -11,7 +11,7 @@ from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
 from serving.schemas import Churn, Id, ModelRef, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
 
-UserId = Annotated[Id, Path()]
+UserId = Annotated[Id, Path(examples=["u-7"])]
 
 router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
 

@@ -2,14 +2,11 @@
 
 import gzip
 import json
-import socket
-import threading
 import time
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
-import uvicorn
 from tritonclient.utils import InferenceServerException
 
 from features.user import CHURN_FEATURES
@@ -207,17 +204,11 @@ def test_a_compressed_body_is_read_up_to_the_limit_of_all_bodies(client, content
 
 
 @pytest.fixture
-def address(world):
-    """A running server with a champion."""
+def address(world, listen):
+    """Of a running server with a champion."""
     world.registry.release()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(world.app(), log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        wait_for(lambda: server.started)
-        yield "{}:{}".format(*listening.getsockname())
-        server.should_exit = True
-        thread.join()
+    with listen(world.app()) as address:
+        yield address
 
 
 @pytest.fixture
