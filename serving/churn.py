@@ -53,6 +53,7 @@ class ChurnScoring:
         self._folder = folder
         self._workers = workers
         self._metrics = metrics
+        self._batch_size = metrics.batch_size.labels("score")
         self._clock = clock
 
     async def score(
@@ -75,13 +76,14 @@ class ChurnScoring:
 
     def _count(self, model: LiveModel[ChurnScorer], states: UserStates, scores: ChurnScores, as_of: int) -> None:
         labels = model.model, model.pointer.version
-        self._metrics.batch_size.labels("score").observe(len(states))
+        self._batch_size.observe(len(states))
         for status, n in Counter(scores.status).items():
             self._metrics.scores.labels(*labels, status).inc(n)
-        known = states.latest_at != NEVER
-        self._metrics.feature_age.observe(((as_of - states.latest_at[known]) / SECOND_US).tolist())
-        scored = [status is ChurnStatus.SCORED for status in scores.status]
-        for days, column in zip(model.scorer.settings.horizon_days, scores.probability[scored].T.tolist(), strict=True):
+        latest_at: list[int] = states.latest_at.tolist()
+        self._metrics.feature_age.observe([(as_of - at) / SECOND_US for at in latest_at if at != NEVER])
+        rows = zip(scores.status, scores.probability.tolist(), strict=True)
+        columns = zip(*(row for status, row in rows if status is ChurnStatus.SCORED), strict=True)
+        for days, column in zip(model.scorer.settings.horizon_days, columns, strict=False):  # none, if none is scored
             self._metrics.probability.observe(column, *labels, str(days))
 
     def _instant(self, as_of: int | None) -> int:

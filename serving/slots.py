@@ -94,6 +94,8 @@ class Slots:
         for slot in self._slots.values():
             metrics.slot_live.labels(**_where(slot)).set(0)
             metrics.slot_refused.labels(**_where(slot)).set(0)
+            for counter in (metrics.swaps, metrics.refusals):
+                counter.labels(**_where(slot))  # from zero: a rate needs a value before the first
 
     def champion(self, task: Task[S]) -> LiveModel[S] | None:
         """The model that answers for a task, if any."""

@@ -94,7 +94,7 @@ def test_a_good_body_in_chunks_is_read(client):
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(SECRET),
     lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["a", "events", "user_ids", "inputs", "data", "shape", "name"]), inner, max_size=4),
+    | st.dictionaries(st.sampled_from(["a", "events", "user_ids", "inputs", "data", "shape"]), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 
