@@ -4,7 +4,8 @@ MLServer pins other versions than ours, so it lives in an environment of its own
 
     python3.11 -m venv var/mlserver && var/mlserver/bin/pip install mlserver==1.7.1 mlserver-lightgbm==1.7.1
 
-Then ``python -m benchmarks.same_calls --mlserver var/mlserver`` prints a line per call and exits 1 where the answers differ or Mingjian gives none.
+Then ``python -m benchmarks.same_calls --mlserver var/mlserver`` prints a line per call, and exits 1 where the
+answers differ or Mingjian gives none.
 """
 
 import argparse

@@ -31,6 +31,9 @@ MIN_OF_EACH: Final = 30
 
 _UNPENALISED: Final = 1e4
 _SOLVER: Final = "newton-cholesky"
+_DRIFT_SHARE: Final = 0.5
+"""All of the shift suits a log with a trend, none of it a steady one; half is never far off (docs/churn.md)."""
+
 _MAX_DRIFT: Final = 1.0
 _MIN_EARLY: Final = 500
 _MIN_SLOPE: Final = 0.05
@@ -197,8 +200,8 @@ def rate_drift(rows: Sequence[Rows], horizon_days: int, *, test: int, inverse_pe
     """Logits by which users stay away more, since the fit's last instant, than the past would have foretold.
 
     The main horizon's latest windows are still open, but a short horizon's have closed. A linear model of the short
-    horizon, fitted where the main one can be, is judged on the instants since, on other users; the shift that makes its
-    mean meet the rate is taken over. 0 where the horizon is too short to have such instants.
+    horizon, fitted where the main one can be, is judged on the instants since, on other users; half of the shift that
+    makes its mean meet the rate is taken over. 0 where the horizon is too short to have such instants.
     """
     short = short_horizon(horizon_days)
     past = [one for one in rows if is_closed(one.as_of, horizon_days, by=test)]
@@ -216,7 +219,7 @@ def rate_drift(rows: Sequence[Rows], horizon_days: int, *, test: int, inverse_pe
         fitted, judged = old_fold != fold, new_fold == fold
         linear = fit_linear(old.features[fitted], old.y[fitted], inverse_penalty)
         logit[judged] = linear.logit(new.features[judged])
-    return _shift(logit, float(new.y.mean()))
+    return _DRIFT_SHARE * _shift(logit, float(new.y.mean()))
 
 
 def _shift(logit: Floats, rate: float) -> float:
