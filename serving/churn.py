@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from features.schema import KIND_CODES
-from features.state import DAY_US, NEVER, Event, UserState, UserStates
+from features.state import DAY_US, Event, UserState, UserStates
 from models.churn.scorer import TASK, ChurnScorer, ChurnScores, ChurnStatus
 from models.errors import BundleError
 from serving.errors import FieldProblem, InvalidError, NoModelError
@@ -79,12 +79,11 @@ class ChurnScoring:
         self._batch_size.observe(len(states))
         for status, n in Counter(scores.status).items():
             self._metrics.scores.labels(*labels, status).inc(n)
-        latest_at: list[int] = states.latest_at.tolist()
-        self._metrics.feature_age.observe([(as_of - at) / SECOND_US for at in latest_at if at != NEVER])
-        rows = zip(scores.status, scores.probability.tolist(), strict=True)
-        columns = zip(*(row for status, row in rows if status is ChurnStatus.SCORED), strict=True)
-        for days, column in zip(model.scorer.settings.horizon_days, columns, strict=False):  # none, if none is scored
-            self._metrics.probability.observe(column, *labels, str(days))
+        users = zip(scores.status, states.latest_at.tolist(), scores.probability.tolist(), strict=True)
+        scored = [(latest_at, row) for status, latest_at, row in users if status is ChurnStatus.SCORED]
+        self._metrics.feature_age.observe([(as_of - latest_at) / SECOND_US for latest_at, _ in scored])
+        for place, days in enumerate(model.scorer.settings.horizon_days):
+            self._metrics.probability.observe([row[place] for _, row in scored], *labels, str(days))
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

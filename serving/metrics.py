@@ -18,7 +18,7 @@ _PROBABILITY: Final = tuple(n / 20 for n in range(1, 20))
 
 
 class Distribution(Collector):
-    """A histogram that takes many values at once: a tenth of the time of ``Histogram``, which takes one."""
+    """A histogram that takes many values at once, each at a fraction of the time that ``Histogram`` takes for one."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], *, bounds: Sequence[float]) -> None:
         self._name, self._text, self._labels = name, text, labels
@@ -70,7 +70,7 @@ class Metrics:
             "churn_probability", "Churn probabilities answered.", _PROBABILITY, "model", "version", "horizon_days"
         )
         self.feature_age = self._distribution(
-            "feature_age_seconds", "How long before a score its user's latest known event was.", _AGE_S
+            "feature_age_seconds", "How long before its score a scored user's latest known event was.", _AGE_S
         )
         self.events = self._counter("ingest_events", "Events received, by what became of them.", "result")
         self.ingest_lag = self._distribution(

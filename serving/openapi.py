@@ -13,6 +13,7 @@ from serving.errors import (
     BodyTooLargeError,
     ForbiddenError,
     InvalidError,
+    NotFoundError,
     NotReadyError,
     ServingError,
     UnauthenticatedError,
@@ -52,15 +53,19 @@ def _add_refusals(path: str, operation: dict[str, Any]) -> None:
     of_v2 = path.startswith("/v2")
     model, media_type = ("InferError", "application/json") if of_v2 else ("Problem", MEDIA_TYPE)
     content = {media_type: {"schema": {"$ref": _REF.format(model=model)}}}
-    for kind in _refusals(operation):
+    for kind in _refusals(path, operation):
         responses.setdefault(str(kind.status), {"description": kind.title, "content": content})
     responses["default"] = {"description": "Anything else that goes wrong", "content": content}
 
 
-def _refusals(operation: dict[str, Any]) -> Iterator[type[ServingError]]:
+def _refusals(path: str, operation: dict[str, Any]) -> Iterator[type[ServingError]]:
     if "security" in operation:
         yield from (UnauthenticatedError, ForbiddenError, NotReadyError)
     if "requestBody" in operation:
         yield from (BadRequestError, BodyTooLargeError)
     if "requestBody" in operation or "parameters" in operation:
         yield InvalidError
+    if path == "/v2/health/ready":
+        yield NotReadyError
+    if path.startswith("/v2/models"):
+        yield NotFoundError

@@ -162,9 +162,10 @@ class Slots:
         return scorer
 
     def _swap(self, slot: _Slot, pointer: Pointer, scorer: Scorer) -> None:
-        if slot.live:
-            self._retire(slot, slot.live.pointer.version)
+        before = slot.live
         slot.live = LiveModel(slot.task.model, slot.role, pointer, self._clock(), scorer)
+        if before:
+            self._retire(slot, before.pointer.version)
         self._metrics.slot_version.labels(**_where(slot), version=pointer.version).set(1)
         self._metrics.slot_live.labels(**_where(slot)).set(1)
         self._metrics.swaps.labels(**_where(slot)).inc()
@@ -176,7 +177,7 @@ class Slots:
         slot.past_versions.append(version)
         if len(slot.past_versions) > _VERSIONS_KEPT:
             oldest = slot.past_versions.pop(0)
-            if all(live.pointer.version != oldest for live in self.live()):
+            if oldest not in {*slot.past_versions, *(live.pointer.version for live in self.live())}:
                 self._metrics.forget(slot.task.model, oldest)
 
     def _refuse(self, slot: _Slot, digest: str | None, reason: str) -> None:

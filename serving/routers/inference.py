@@ -30,12 +30,14 @@ JsonLength = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 0}),
 ]
 
+_FRAMED: Final = {_BINARY: {"schema": {"type": "string", "format": "binary"}}}
 _INFER: Final[dict[str, Any]] = {
     "response_model": InferAnswer,
+    "responses": {200: {"content": _FRAMED}},
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}},
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}, **_FRAMED},
         }
     },
 }
