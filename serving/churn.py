@@ -1,20 +1,27 @@
 """Who is about to leave: the churn champion over users' states."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from features.schema import KIND_CODES
 from features.state import DAY_US, Event, UserState, UserStates
+from models.churn.reasons import Explanation
 from models.churn.scorer import TASK, ChurnScorer, ChurnScores
-from models.errors import BundleError
-from serving.errors import FieldProblem, InvalidError, NoModelError
+from models.errors import BundleError, ExplainError
+from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, Clock
 from serving.metrics import Metrics
 from serving.slots import LiveModel, Slots, Task
 from serving.workers import Workers
+
+_log = logging.getLogger(__name__)
+
+MAX_EXPLAINED: Final = 100
+"""How many users one request may have explained: a user takes up to a millisecond."""
 
 _CANARY_AS_OF: Final = 20_000 * DAY_US
 _CANARY: Final = UserState().fold([Event(KIND_CODES["open"], _CANARY_AS_OF - 1)]).encode()
@@ -34,7 +41,8 @@ class ChurnAnswer:
     """Users scored by one model.
 
     ``user_ids`` are the different ones, with a row each in ``scores``; ``rows`` are the rows of those asked for, in
-    order, and ``columns`` those of the horizons; ``degraded`` names what had to be done without.
+    order, and ``columns`` those of the horizons. ``explanations`` are of the last of these horizons, a row each, or
+    none at all; ``degraded`` names what the answer has to do without.
     """
 
     model: LiveModel[ChurnScorer]
@@ -43,7 +51,8 @@ class ChurnAnswer:
     scores: ChurnScores
     rows: Sequence[int]
     columns: Sequence[int]
-    degraded: Sequence[str]
+    explanations: Sequence[Explanation | None] = ()
+    degraded: Sequence[str] = ()
 
 
 class ChurnScoring:
@@ -63,6 +72,31 @@ class ChurnScoring:
 
         NoModelError while no champion is live; InvalidError for an instant or a horizon that can't be answered.
         """
+        answer, _ = await self._score(user_ids, as_of, horizon_days)
+        return answer
+
+    async def explain(
+        self, user_ids: Sequence[str], *, as_of: int | None, horizon_days: Sequence[int] | None
+    ) -> ChurnAnswer:
+        """Score, and explain the scores of the longest horizon asked for; where that can't be done, the scores alone.
+
+        InvalidError for more than ``MAX_EXPLAINED`` users too.
+        """
+        if len(user_ids) > MAX_EXPLAINED:
+            detail = f"at most {MAX_EXPLAINED} users in a request that asks to explain"
+            raise InvalidError(detail, errors=[FieldProblem("/user_ids", "too_many_to_explain", detail)])
+        answer, states = await self._score(user_ids, as_of, horizon_days)
+        explain = answer.model.scorer.explain
+        try:
+            explanations = await self._workers.run_slow(explain, states, answer.as_of, answer.columns[-1])
+        except (BusyError, ExplainError) as error:
+            _log.warning("scores not explained", extra={"reason": str(error) or type(error).__name__})
+            return replace(answer, degraded=[*answer.degraded, "explain"])
+        return replace(answer, explanations=explanations)
+
+    async def _score(
+        self, user_ids: Sequence[str], as_of: int | None, horizon_days: Sequence[int] | None
+    ) -> tuple[ChurnAnswer, UserStates]:
         model = self._slots.champion(CHURN)
         if model is None:
             raise NoModelError("no churn model has been released to this server")
@@ -75,7 +109,7 @@ class ChurnScoring:
             self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
         places = [rows[user_id] for user_id in user_ids]
         degraded = [] if self._folder.is_level else ["states"]
-        return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded)
+        return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded=degraded), states
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

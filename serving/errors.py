@@ -82,6 +82,15 @@ class StoreInUseError(StoreError):
     """Another server has this database: stop it, or use another."""
 
 
+class BusyError(ServingError):
+    """As much waits for this as may: try again soon."""
+
+    code = "busy"
+    status = 503
+    title = "Too much is asked for at once"
+    retry_after_s = 1
+
+
 class BadRequestError(ServingError):
     """The request is no HTTP or JSON that can be read."""
 

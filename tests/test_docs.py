@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from features.schema import EVENT_KINDS, TABLES
+from models.churn.reasons import GROUPS
 from serving.app import create_app
+from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
 from serving.store.redis_states import MAX_BYTES, PREFIX
 from training.config import ChurnConfig, Gates
@@ -59,6 +61,13 @@ def test_the_operations_page_names_every_command_and_the_limits_of_each_key_clas
     assert f"({Settings.model_fields['store_timeout_s'].default} s)" in page
     assert f"{MAX_BYTES:,}" in page
     assert f"`{PREFIX}:state:<user_id>`" in page
+
+
+def test_the_api_page_names_every_code_of_a_reason_and_how_many_users_are_explained() -> None:
+    page = read("docs/api.md")
+    codes = {"kind_<event>" if group.code.startswith("kind_") else group.code for group in GROUPS}
+    assert [code for code in sorted(codes) if f"| `{code}` |" not in page] == []
+    assert f"(up to {MAX_EXPLAINED} users a request" in page
 
 
 def test_the_data_page_names_every_table_column_and_event_kind() -> None:

@@ -17,7 +17,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from features.errors import DataError
-from models.churn.graph import HorizonModel, Linear
+from models.churn.explainer import Part
+from models.churn.graph import HorizonModel
+from models.churn.linear import Linear
 from training.instants import is_closed, short_horizon
 from training.rows import Rows, Table, fold_of
 
@@ -87,8 +89,12 @@ class HorizonFit:
 
     def predict(self, features: Features) -> Floats:
         """Churn probability by LightGBM and NumPy: what the exported graph must reproduce; shape (n,)."""
-        raw = np.asarray(self.booster.predict(features, raw_score=True), np.float64)
-        return calibrated(blend(raw, self.linear.logit(features), self.choice.tree_weight), self.choice, self.drift)
+        return calibrated(self.raw_score(features), self.choice, self.drift)
+
+    def raw_score(self, features: Features) -> Floats:
+        """The blended logit before calibration: what explanations add up to; shape (n,)."""
+        trees = np.asarray(self.booster.predict(features, raw_score=True), np.float64)
+        return blend(trees, self.linear.logit(features), self.choice.tree_weight)
 
     def predict_baseline(self, name: str, features: Features) -> Floats:
         """What a baseline fitted on the same rows foretells: ``recency`` alone, or ``logistic`` over all features."""
@@ -100,6 +106,10 @@ class HorizonFit:
         choice = self.choice
         dump = self.booster.dump_model()
         return HorizonModel(dump, self.linear, choice.tree_weight, choice.slope, choice.intercept + self.drift)
+
+    def explainable(self) -> Part:
+        """The parts of the raw score as the explainer takes them."""
+        return Part(self.choice.tree_weight, self.linear, self.booster.model_to_string())
 
 
 def fit_horizon(rows: Sequence[Rows], horizon_days: int, *, test: int, seed: int) -> HorizonFit:
@@ -145,7 +155,7 @@ def tune(table: Table, seed: int, grid: Grid = Grid()) -> Tuning:
         fitted, judged = (fold != one) & early, (fold == one) & table.late
         x, x_judged = table.features[fitted], table.features[judged]
         booster = fit_trees(x, table.y[fitted], max(grid.n_trees), seed)
-        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n) for n in grid.n_trees])
+        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n, num_threads=1) for n in grid.n_trees])
         linear.append([fit_linear(x, table.y[fitted], c).logit(x_judged) for c in grid.inverse_penalties])
         y.append(table.y[judged])
     return _choose(grid, np.concatenate(trees, axis=1), np.concatenate(linear, axis=1), np.concatenate(y))
@@ -175,9 +185,13 @@ def fit_linear(features: Features, y: Floats, inverse_penalty: float) -> Linear:
     fill[known] = np.nanmedian(x[:, known], axis=0)
     x = np.where(np.isnan(x), fill, x)
     spread = x.std(axis=0)
-    unfitted = Linear(fill, x.mean(axis=0), np.where(spread < 1e-6, 1.0, spread), np.zeros(x.shape[1]), 0.0)
-    model = LogisticRegression(C=inverse_penalty, solver=_SOLVER).fit(unfitted.prepare(features), y)
-    return replace(unfitted, coefficients=model.coef_[0], intercept=float(model.intercept_[0]))
+    nothing = np.zeros(x.shape[1])
+    unfitted = Linear(fill, x.mean(axis=0), np.where(spread < 1e-6, 1.0, spread), nothing, nothing, 0.0)
+    prepared = unfitted.prepare(features)
+    model = LogisticRegression(C=inverse_penalty, solver=_SOLVER).fit(prepared, y)
+    return replace(
+        unfitted, mean=prepared.mean(axis=0), coefficients=model.coef_[0], intercept=float(model.intercept_[0])
+    )
 
 
 def blend(trees: Floats, linear: Floats, tree_weight: float) -> Floats:

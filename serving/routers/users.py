@@ -4,12 +4,24 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
+from models.churn.reasons import Explanation
 from models.churn.scorer import ChurnStatus
 from serving.churn import ChurnAnswer
 from serving.deps import FactIngest, UserScoring
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
-from serving.schemas import Churn, Id, ModelRef, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
+from serving.schemas import (
+    Churn,
+    Explained,
+    Id,
+    ModelRef,
+    Profile,
+    ProfileStored,
+    Reason,
+    ScoreUsers,
+    UserScore,
+    UserScores,
+)
 
 UserId = Annotated[Id, Path()]
 
@@ -45,9 +57,11 @@ async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) 
     """Score up to 1,000 users: who is about to leave. A result for each, in order; nothing is stored.
 
     A user without any activity is a `cold_start`, one not active lately `inactive`: neither has probabilities.
+    With `explain`, up to 100 users, and reasons for the score of the longest horizon asked for.
     """
     as_of = to_us(body.as_of) if body.as_of else None
-    return _scores(await scoring.score(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
+    answer = scoring.explain if body.explain else scoring.score
+    return _scores(await answer(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
 
 
 def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
@@ -55,10 +69,10 @@ def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
     results = _results(answer)
     return UserScores(
         **call.meta,
-        degraded=list(answer.degraded),
         model=ModelRef(
             name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
         ),
+        degraded=list(answer.degraded),
         features_as_of=to_datetime(answer.as_of),
         results=[results[row] for row in answer.rows],
     )
@@ -68,6 +82,7 @@ def _results(answer: ChurnAnswer) -> list[UserScore]:
     """A result per different user."""
     settings = answer.model.scorer.settings
     horizons = [(column, settings.horizon_days[column], settings.thresholds[column]) for column in answer.columns]
+    explanations = answer.explanations or [None] * len(answer.user_ids)
     return [
         UserScore(
             user_id=user_id,
@@ -77,9 +92,21 @@ def _results(answer: ChurnAnswer) -> list[UserScore]:
                 for column, days, threshold in horizons
                 if status is ChurnStatus.SCORED
             ],
-            reasons=_REASONS[status],
+            reasons=_reasons(explanation) if explanation else _REASONS[status],
+            explained=_explained(explanation, horizons[-1][1]) if explanation else None,
         )
-        for user_id, status, row in zip(
-            answer.user_ids, answer.scores.status, answer.scores.probability.tolist(), strict=True
+        for user_id, status, row, explanation in zip(
+            answer.user_ids, answer.scores.status, answer.scores.probability.tolist(), explanations, strict=True
         )
     ]
+
+
+def _reasons(explanation: Explanation) -> list[Reason]:
+    return [
+        Reason(code=one.code, **one.text._asdict(), contribution=one.contribution, values=dict(one.values))
+        for one in explanation.reasons
+    ]
+
+
+def _explained(explanation: Explanation, horizon_days: int) -> Explained:
+    return Explained(horizon_days=horizon_days, base=explanation.base, raw_score=explanation.raw_score)

@@ -60,7 +60,7 @@ class GroupWriter:
 
     async def _results(self, jobs: list[Job[Any]]) -> Sequence[Any]:
         """Each job's result or exception: where one breaks the group, its jobs run again one by one."""
-        together: list[Any] | BaseException
+        together: Sequence[Any] | BaseException
         (together,) = await asyncio.gather(self._transaction(jobs), return_exceptions=True)
         if not isinstance(together, BaseException):
             return together
