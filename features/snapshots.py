@@ -31,9 +31,9 @@ _ACTIVITY: Final = f"kind <> {IMPRESSION}"
 class Snapshot:
     """Users at ``as_of``, sorted by id: their states from events before it, and what came after.
 
-    ``users`` are places among all of the log's users, the same in every snapshot of a log. ``next_at`` (microseconds)
-    is each user's first activity at or after ``as_of``; ``NEVER`` where the log holds none. Both are int64 of shape
-    (n_users,).
+    ``users`` are 60 bits of a hash of each id: a user has the same number in every snapshot of every log. ``next_at``
+    (microseconds) is each user's first activity at or after ``as_of``; ``NEVER`` where the log holds none. Both are
+    int64 of shape (n_users,).
     """
 
     as_of: int
@@ -75,7 +75,7 @@ class EventLog:
         states = UserStates(**instants_of(heads), rows=tallies, row_user=row_user)
         return Snapshot(
             as_of,
-            np.asarray(heads["user_index"], np.int64),
+            np.asarray(heads["user_hash"], np.int64),
             np.asarray(heads["user_id"]),
             states,
             np.asarray(heads["next_at"], np.int64),
@@ -103,6 +103,7 @@ FROM (SELECT user_id, epoch_us(occurred_at) AS instant,
 _PEOPLE: Final = """
 CREATE OR REPLACE TEMP TABLE people AS
 SELECT CAST(row_number() OVER (ORDER BY user_id) - 1 AS INTEGER) AS user_index, user_id,
+    CAST('0x' || substr(md5(user_id), 1, 15) AS BIGINT) AS user_hash,
     epoch_us(registered_at) AS registered_at
 FROM (SELECT DISTINCT user_id FROM events) LEFT JOIN users USING (user_id)
 """
@@ -127,7 +128,7 @@ def _heads(segment: int, active_since: int) -> str:
     never = f"CAST({NEVER} AS BIGINT)"
     return f"""
 CREATE OR REPLACE TEMP TABLE heads AS
-SELECT user_index, user_id, coalesce(first_at, {never}) AS first_at, coalesce(last_at, {never}) AS last_at,
+SELECT user_index, user_id, user_hash, coalesce(first_at, {never}) AS first_at, coalesce(last_at, {never}) AS last_at,
     latest_at, coalesce(registered_at, {never}) AS registered_at, coalesce(next_at, {never}) AS next_at
 FROM people JOIN (
     SELECT user_index, {at[0]} AS first_at, {at[1]} AS last_at, max(last_at) FILTER ({seen}) AS latest_at,

@@ -66,8 +66,9 @@ def boundary_rows(model: ChurnModel, held_out: Features) -> Iterator[Features]:
     Two more rows per feature hold its missing value and infinity.
     """
     for column, thresholds in _thresholds(model).items():
-        on = np.array(sorted(thresholds), np.float32)
-        edges = [np.nextafter(on, np.float32(-np.inf)), on, np.nextafter(on, np.float32(np.inf))]
+        with np.errstate(over="ignore"):  # a threshold beyond float32 parts infinity from the rest
+            on = np.array(sorted(thresholds)).astype(np.float32)
+            edges = [np.nextafter(on, np.float32(-np.inf)), on, np.nextafter(on, np.float32(np.inf))]
         values = np.concatenate([*edges, np.array([np.nan, np.inf], np.float32)])
         rows = held_out[np.arange(len(values)) % len(held_out)].copy()
         rows[:, column] = values

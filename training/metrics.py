@@ -93,7 +93,7 @@ def judge(y: Floats, p: Floats, rng: np.random.Generator) -> Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Two predictors on one test instant: who the users are (small integers), what they did, what each foretold."""
+    """Two predictors on one test instant: who the users are (a number each), what they did, what each foretold."""
 
     users: npt.NDArray[np.int64]
     y: Floats
@@ -103,16 +103,20 @@ class Trial:
 
 def paired_auc_difference(trials: Sequence[Trial], rng: np.random.Generator) -> Difference:
     """AUC of ours minus theirs, averaged over the instants; users are resampled whole, with all their instants."""
-    n_users = 1 + max(int(trial.users.max()) for trial in trials)
-    mean = np.mean([_difference(trial, np.ones((1, n_users))) for trial in trials])
-    spread = bootstrap(n_users, rng, lambda weights: np.mean([_difference(trial, weights) for trial in trials], axis=0))
-    low, high = _interval(spread)
-    return Difference(float(mean), low, high, len(trials))
+    known, places = np.unique(np.concatenate([trial.users for trial in trials]), return_inverse=True)
+    ends = np.cumsum([len(trial.users) for trial in trials])
+    placed = list(zip(trials, np.split(places, ends[:-1]), strict=True))
+
+    def difference(weights: Floats) -> Floats:
+        per_trial = [_difference(trial, weights[:, users]) for trial, users in placed]
+        return np.asarray(np.mean(per_trial, axis=0))
+
+    low, high = _interval(bootstrap(len(known), rng, difference))
+    return Difference(float(difference(np.ones((1, len(known))))[0]), low, high, len(trials))
 
 
 def _difference(trial: Trial, weights: Floats) -> Floats:
-    chosen = weights[:, trial.users]
-    return auc(trial.y, trial.ours, chosen) - auc(trial.y, trial.theirs, chosen)
+    return auc(trial.y, trial.ours, weights) - auc(trial.y, trial.theirs, weights)
 
 
 def bootstrap(n: int, rng: np.random.Generator, statistic: Callable[[Floats], Floats]) -> Floats:

@@ -17,7 +17,7 @@ _GOLDEN_RATIO: Final = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Users at one instant: their places in the log, features (float32, (n, n_features)) and next activity."""
+    """Users at one instant: their numbers as in a snapshot, features (float32, (n, n_features)), next activity."""
 
     as_of: int
     users: npt.NDArray[np.int64]

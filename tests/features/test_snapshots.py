@@ -1,5 +1,6 @@
 """A snapshot holds what happened before its instant, of whom, and what came next."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -63,7 +64,7 @@ def test_without_active_days_everyone_seen_is_there(snapshots: Snapshots) -> Non
     assert snapshot.states.last_at.tolist()[1] == NEVER
 
 
-def test_users_stand_in_the_order_of_their_ids_and_keep_their_place_in_the_log(snapshots: Snapshots) -> None:
+def test_users_stand_in_the_order_of_their_ids_and_keep_their_number(snapshots: Snapshots) -> None:
     log = [
         ("用户", "click", "2024-05-01"),
         ("b", "click", "2024-05-01"),
@@ -73,8 +74,12 @@ def test_users_stand_in_the_order_of_their_ids_and_keep_their_place_in_the_log(s
     first, second = snapshots(log, "2024-05-02", "2024-06-01")
     assert first.user_ids.tolist() == ["b", "用户"]
     assert second.user_ids.tolist() == sorted(["用户", "b", "B", "a"])
-    assert first.users.tolist() == [2, 3]
-    assert second.users.tolist() == [0, 1, 2, 3]
+    numbers = dict(zip(second.user_ids, second.users.tolist(), strict=True))
+    assert first.users.tolist() == [numbers["b"], numbers["用户"]]
+    assert len(set(numbers.values())) == 4
+    (alone,) = snapshots([("用户", "click", "2024-05-01")], "2024-05-02")
+    assert alone.users.tolist() == [numbers["用户"]]
+    assert numbers["a"] == int(hashlib.md5(b"a").hexdigest()[:15], 16)
 
 
 def test_snapshots_come_in_time_order_once_each(snapshots: Snapshots, at: At) -> None:

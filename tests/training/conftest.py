@@ -30,7 +30,7 @@ from training.tracking import CHAMPION, Registry, RunRecord, Version
 Ints = npt.NDArray[np.int64]
 
 START = round(datetime(2023, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
-N_USERS, N_DAYS = 800, 120
+N_USERS, N_DAYS = 1200, 120
 CONFIG = {
     "horizon_days": [7, 14],
     "active_days": 21,
@@ -100,7 +100,7 @@ def _write_shop(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def community(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Parquet log of 800 users in 120 days of 2023 who open, click and collect."""
+    """A Parquet log of 1,200 users in 120 days of 2023 who open, click and collect."""
     folder = tmp_path_factory.mktemp("community")
     _write_community(folder)
     return folder

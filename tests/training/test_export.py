@@ -48,10 +48,10 @@ def test_parity_sees_a_moved_leaf_and_a_moved_threshold(
     assert [gate.name for gate in evaluation.gates(Gates(), off) if not gate.passed] == ["parity"]
 
 
-def test_held_out_rows_alone_might_not_see_a_moved_threshold(
+def test_a_few_held_out_rows_alone_do_not_see_a_moved_threshold(
     training: ChurnTraining, bundle: Bundle, tmp_path: Path
 ) -> None:
-    rows = training.test_rows.features
+    rows = training.test_rows.features[:50]
     exported = OnnxRunner(tampered(bundle, "nodes_splits", tmp_path, by=1e-5)).run({INPUT: rows})[OUTPUT]
     assert np.abs(exported - training.model.predict(rows)).max() <= PARITY  # why there are boundary rows
 
@@ -102,11 +102,19 @@ def test_nothing_in_a_bundle_names_a_user(bundle: Bundle) -> None:
 
 def test_trees_that_never_split_can_be_exported(training: ChurnTraining, tmp_path: Path) -> None:
     rows, fortnight = training.test_rows, training.model.fits[-1]
-    stumps = fit_trees(rows.features * 0, rows.churned(14), n_trees=25, seed=1)
+    stumps = fit_trees(np.zeros_like(rows.features), rows.churned(14), n_trees=25, seed=1)
     cheap = replace(fortnight.choice, n_trees=1)  # for the ablation
     constant = replace(training.model, fits=(replace(fortnight, booster=stumps, choice=cheap),))
     assert parity(export_churn(constant, tmp_path), constant, rows.features) <= PARITY
     assert sum(evaluate(replace(training, model=constant), seed=1).importance.values()) == 0
+
+
+def test_a_split_of_missing_from_known_values_is_exported(training: ChurnTraining, tmp_path: Path) -> None:
+    rows, fortnight = training.test_rows, training.model.fits[-1]
+    features = np.where(rows.churned(14)[:, None] == 1, np.nan, 0).astype(np.float32).repeat(rows.features.shape[1], 1)
+    trees = fit_trees(features, rows.churned(14), n_trees=25, seed=1)  # their thresholds are infinite
+    told = replace(training.model, fits=(replace(fortnight, booster=trees),))
+    assert parity(export_churn(told, tmp_path), told, rows.features) <= PARITY
 
 
 def test_a_drift_is_exported_with_the_intercept(training: ChurnTraining, tmp_path: Path) -> None:
