@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -72,6 +72,8 @@ def sample(options: argparse.Namespace) -> int:
     """Write a synthetic community."""
     from training.sample.generate import generate
 
+    if (last := options.start + timedelta(days=options.days - 1)) >= datetime.now(UTC).date():
+        raise ConfigError(f"the log would end on {last}, which is not over: choose an earlier --start or fewer --days")
     with _progress() as step:
         generate(
             options.out,

@@ -93,7 +93,7 @@ def _record(
     slices = [asdict(one) for one in evaluation.slices]
     return RunRecord(
         task=TASK,
-        params={**_params(config), "data_digest": digest},
+        params={**_params(config), **_chosen(training), "data_digest": digest},
         tags={"gates": "passed" if report["gates"]["passed"] else "failed", "code_revision": code_revision()},
         metrics=dict(_metrics(evaluation)),
         files={
@@ -109,6 +109,17 @@ def _params(config: ChurnConfig) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in config.model_dump(mode="json").items()}
 
 
+def _chosen(training: ChurnTraining) -> dict[str, str]:
+    """What was chosen from the log: features, instants, and each horizon's settings."""
+    plan, fits = training.plan, training.model.fits
+    return {
+        "features": json.dumps([feature.name for feature in training.model.features]),
+        "instants.test": json.dumps([date_of(instant) for instant in plan.test]),
+        "instants.train": f"{len(plan.train)} from {date_of(plan.train[0])} to {date_of(plan.train[-1])}",
+        **{f"h{fit.horizon_days}.choice": json.dumps({**asdict(fit.choice), "drift": fit.drift}) for fit in fits},
+    }
+
+
 def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     for horizon in evaluation.horizons:
         for predictor, quality in horizon.qualities.items():
@@ -116,6 +127,8 @@ def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
                 yield f"h{horizon.horizon_days}.{predictor}.{name}", value
     for baseline, difference in evaluation.differences.items():
         yield f"auc_difference.{baseline}", difference.mean
+        yield f"auc_difference.{baseline}.low", difference.low
+        yield f"auc_difference.{baseline}.high", difference.high
     for one in evaluation.slices:
         if math.isfinite(one.auc):
             yield f"slice.{one.slice}.{one.group}.auc", one.auc

@@ -66,6 +66,12 @@ def test_check_says_what_is_wrong_with_a_dataset(tmp_path: Path, capsys: Capture
     assert error_line(capsys).startswith(f"error: {tmp_path}/events.csv: column occurred_at: 1 row ")
 
 
+def test_a_sample_that_would_end_in_the_future_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--days", "10", "--start", "2999-01-01", "--out", str(tmp_path / "sample")]) == 1
+    assert "the log would end on 2999-01-10" in capsys.readouterr().err
+    assert not (tmp_path / "sample").exists()
+
+
 def test_sample_writes_a_community(tmp_path: Path) -> None:
     arguments = ["sample", "--users", "20", "--days", "10", "--seed", "1", "--out", str(tmp_path / "sample")]
     assert main(arguments) == 0
