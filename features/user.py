@@ -62,7 +62,8 @@ class Seen:
     def n_by_kind(self) -> npt.NDArray[np.float64]:
         """Events of each kind, shape (n_users, n_kinds)."""
         shape = len(self.states), len(EVENT_KINDS)
-        return np.bincount(self._user_and_kind, self._rows["n"], shape[0] * shape[1]).reshape(shape)
+        n = np.bincount(self._user_and_kind, self._rows["n"], shape[0] * shape[1])
+        return n.astype(np.float64, copy=False).reshape(shape)
 
     @cached_property
     def age_by_kind(self) -> npt.NDArray[np.float64]:
@@ -73,7 +74,7 @@ class Seen:
 
     @cached_property
     def _user_and_kind(self) -> _Ints:
-        return self._user * len(EVENT_KINDS) + self._rows["kind"]
+        return np.asarray(self._user * len(EVENT_KINDS) + self._rows["kind"], np.int64)
 
 
 def _column(values: npt.NDArray[Any]) -> FloatColumn:

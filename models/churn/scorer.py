@@ -28,6 +28,9 @@ class ChurnStatus(StrEnum):
     INACTIVE = "inactive"
 
 
+_STATUSES: Final = np.array([ChurnStatus.COLD_START, ChurnStatus.SCORED, ChurnStatus.INACTIVE], np.object_)
+
+
 @dataclass(frozen=True, slots=True)
 class ChurnSettings:
     """What a churn bundle says beside its graph.
@@ -107,9 +110,5 @@ class ChurnScorer:
         active = states.last_at >= as_of - self.settings.active_days * DAY_US
         features = compute_features(self._features, states, as_of)
         probability = self._runner.run({INPUT: features})[OUTPUT]
-        known = np.where(active, ChurnStatus.SCORED, ChurnStatus.INACTIVE)
-        status = np.where(states.last_at == NEVER, ChurnStatus.COLD_START, known)
-        return ChurnScores(
-            tuple(map(ChurnStatus, status.tolist())),
-            np.where(active[:, None], probability, np.float32(np.nan)),
-        )
+        status = _STATUSES[np.where(states.last_at == NEVER, 0, np.where(active, 1, 2))]
+        return ChurnScores(tuple(status.tolist()), np.where(active[:, None], probability, np.float32(np.nan)))

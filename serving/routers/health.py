@@ -9,10 +9,10 @@ from serving.churn import CHURN
 from serving.deps import Services, services_of
 from serving.errors import StoreError
 from serving.middleware import call_of
-from serving.schemas import Alive, Readiness
+from serving.schemas import PROBLEM_RESPONSES, Alive, Readiness
 from serving.slots import Slots
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], responses=PROBLEM_RESPONSES)
 
 
 @router.get("/livez")

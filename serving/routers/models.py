@@ -5,10 +5,10 @@ from fastapi import APIRouter, Request
 from serving.deps import LiveSlots
 from serving.instants import to_datetime
 from serving.middleware import call_of
-from serving.schemas import ModelOut, Models, RefusedOut
+from serving.schemas import PROBLEM_RESPONSES, ModelOut, Models, RefusedOut
 from serving.slots import LiveModel, Refusal
 
-router = APIRouter(prefix="/v1", tags=["models"])
+router = APIRouter(prefix="/v1", tags=["models"], responses=PROBLEM_RESPONSES)
 
 
 @router.get("/models")

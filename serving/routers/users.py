@@ -9,11 +9,22 @@ from serving.churn import ChurnAnswer
 from serving.deps import FactIngest, UserScoring
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
-from serving.schemas import Churn, Id, ModelRef, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
+from serving.schemas import (
+    PROBLEM_RESPONSES,
+    Churn,
+    Id,
+    ModelRef,
+    Profile,
+    ProfileStored,
+    Reason,
+    ScoreUsers,
+    UserScore,
+    UserScores,
+)
 
 UserId = Annotated[Id, Path()]
 
-router = APIRouter(prefix="/v1", tags=["users"])
+router = APIRouter(prefix="/v1", tags=["users"], responses=PROBLEM_RESPONSES)
 
 _REASONS = {
     ChurnStatus.SCORED: [],
@@ -30,16 +41,6 @@ _REASONS = {
 }
 
 
-@router.put("/users/{user_id}")
-async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: Request) -> ProfileStored:
-    """Store a user's profile in place of the one before."""
-    profile = dict(body)
-    if body.registered_at:
-        profile["registered_at"] = to_us(body.registered_at)
-    folded = await ingest.profile(user_id, profile)
-    return ProfileStored(**call_of(request).meta, degraded=[] if folded else ["states"], user_id=user_id)
-
-
 @router.post("/users:score")
 async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) -> UserScores:
     """Score up to 1,000 users: who is about to leave. A result for each, in order; nothing is stored.
@@ -50,35 +51,47 @@ async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) 
     return _scores(await scoring.score(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
 
 
+@router.put("/users/{user_id}")
+async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: Request) -> ProfileStored:
+    """Store a user's profile in place of the one before."""
+    profile = dict(body)
+    if body.registered_at:
+        profile["registered_at"] = to_us(body.registered_at)
+    folded = await ingest.profile(user_id, profile)
+    return ProfileStored(**call_of(request).meta, degraded=[] if folded else ["states"], user_id=user_id)
+
+
 def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
     pointer = answer.model.pointer
-    results = _results(answer)
     return UserScores(
         **call.meta,
         model=ModelRef(
             name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
         ),
         features_as_of=to_datetime(answer.as_of),
-        results=[results[row] for row in answer.rows],
+        results=results_of(answer),
     )
 
 
-def _results(answer: ChurnAnswer) -> list[UserScore]:
-    """A result per different user."""
+def results_of(answer: ChurnAnswer) -> list[UserScore]:
+    """A result per user asked for, in order."""
     settings = answer.model.scorer.settings
     horizons = [(column, settings.horizon_days[column], settings.thresholds[column]) for column in answer.columns]
     return [
         UserScore(
-            user_id=user_id,
-            status=status.value,
+            user_id=user.user_id,
+            status=user.status.value,
             churn=[
-                Churn(horizon_days=days, probability=row[column], threshold=threshold, at_risk=row[column] >= threshold)
+                Churn(
+                    horizon_days=days,
+                    probability=user.probability[column],
+                    threshold=threshold,
+                    at_risk=user.probability[column] >= threshold,
+                )
                 for column, days, threshold in horizons
-                if status is ChurnStatus.SCORED
+                if user.status is ChurnStatus.SCORED
             ],
-            reasons=_REASONS[status],
+            reasons=_REASONS[user.status],
         )
-        for user_id, status, row in zip(
-            answer.user_ids, answer.scores.status, answer.scores.probability.tolist(), strict=True
-        )
+        for user in answer.users
     ]
