@@ -52,7 +52,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         app.router.routes.extend(router.routes)  # to find a route through an included router takes 10 us longer
     for error in (ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
-    app.add_middleware(Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes, max_in_flight=settings.max_in_flight
+    )
     return app
 
 

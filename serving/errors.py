@@ -82,6 +82,15 @@ class StoreInUseError(StoreError):
     """Another server has this database: stop it, or use another."""
 
 
+class OverloadedError(ServingError):
+    """As many requests as allowed are under way: try again soon, or ask less often."""
+
+    code = "overloaded"
+    status = 503
+    title = "The server has too much to do"
+    retry_after_s = 1
+
+
 class BadRequestError(ServingError):
     """The request is no HTTP or JSON that can be read."""
 
