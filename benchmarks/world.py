@@ -68,7 +68,9 @@ class World:
 def run(module: str, *arguments: object, env: dict[str, str] | None = None) -> str:
     """What one of the project's command lines prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}).stdout
+    return subprocess.run(
+        command, check=True, text=True, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}
+    ).stdout
 
 
 def _make_model() -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from serving.admission import Admission
 from serving.background import repeated
 from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
@@ -52,9 +53,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         app.router.routes.extend(router.routes)  # to find a route through an included router takes 10 us longer
     for error in (ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
-    app.add_middleware(
-        Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes, max_in_flight=settings.max_in_flight
-    )
+    app.add_middleware(Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Admission, metrics=metrics, max_in_flight=settings.max_in_flight)
     return app
 
 

@@ -22,6 +22,7 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = self._gauge("in_flight_requests", "Requests under way.")
+        self.overloads = self._counter("overloads", "Requests refused because too many were under way.")
         self.scores = self._counter("scores", "Users scored.", "model", "version", "status")
         self.events = self._counter("ingest_events", "Events received, by what became of them.", "result")
         self.fold_failures = self._counter("fold_failures", "Batches stored, but not yet in the states.")

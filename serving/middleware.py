@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import OverloadedError, answer_problem
+from serving.errors import answer_problem
 from serving.logs import failure
 from serving.metrics import Metrics
 
@@ -21,8 +21,6 @@ _log = logging.getLogger("serving.requests")
 _REQUEST_ID: Final = b"x-request-id"
 _SANE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OUTCOMES: Final = {4: "refused", 5: "failed"}
-_ALWAYS_ANSWERED: Final = frozenset(("/livez", "/readyz", "/metrics"))
-"""A server that is only busy must not be taken for a dead one."""
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -54,13 +52,10 @@ def call_of(request: Request) -> Call:
 class Edge:
     """Pure ASGI middleware. ``scope["state"]["call"]`` is the request's ``Call``."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int, max_in_flight: int) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
         self._app = app
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
-        self._max_in_flight = max_in_flight
-        self._n_in_flight = 0
-        metrics.in_flight.set_function(lambda: self._n_in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; the app's other traffic (its start and end) passes untouched."""
@@ -77,25 +72,15 @@ class Edge:
                 message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, call.request_id.encode())]
             await send(message)
 
-        if self._n_in_flight >= self._max_in_flight and scope["path"] not in _ALWAYS_ANSWERED:
-            response = await answer_problem(Request(scope), OverloadedError())
-            await response(scope, receive, named_send)
-        else:
-            await self._pass_on(scope, self._limited(receive, headers), named_send, call)
-        self._note(scope, call)
-        return None
-
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
-        self._n_in_flight += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, self._limited(receive, headers), named_send)
         except Exception as error:  # the outermost handler: nothing unforeseen goes further
             _log.error("request failed", extra={"request_id": call.request_id, **failure(error)})
             if not call.status:
                 response = await answer_problem(Request(scope), error)
-                await response(scope, receive, send)
-        finally:
-            self._n_in_flight -= 1
+                await response(scope, receive, named_send)
+        self._note(scope, call)
+        return None
 
     def _limited(self, receive: Receive, headers: Mapping[bytes, bytes]) -> Receive:
         """``receive`` that stops at the limit: by the declared length, or by what has come."""
@@ -113,7 +98,7 @@ class Edge:
         return limited
 
     def _note(self, scope: Scope, call: Call) -> None:
-        """Count and log a request by its route's template; what was refused before, or has none, is ``unmatched``."""
+        """Count and log a request by its route's template; what no route took is ``unmatched``."""
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", "unmatched")
         seconds = perf_counter() - call.started
