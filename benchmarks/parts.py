@@ -5,9 +5,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
@@ -55,7 +54,7 @@ def load(world: World) -> Figures:
     with world.server() as (server, key):
         target = _scores(server, key, world.user_ids)
         peak = statistics.median(closed_loop(target, connections=32, seconds=SECONDS).rate for _ in range(ROUNDS))
-        loads = {share: [] for share in LOADS}
+        loads: dict[float, list[Figures]] = {share: [] for share in LOADS}
         for _ in range(3):
             for share, runs in loads.items():
                 answers = open_loop(target, rate=share * peak, connections=MANY_CONNECTIONS, seconds=SECONDS)
@@ -72,7 +71,7 @@ def ingest(world: World) -> Figures:
         for stores, settings in STORES.items():
             with (
                 tempfile.TemporaryDirectory(dir=HOME) as folder,
-                world.server(Path(folder), **settings) as (server, key),
+                world.server(data=Path(folder), settings=settings) as (server, key),
             ):
                 target = Target(server.port, "/v1/events", world.batches(f"{round_}-"), {"X-API-Key": key})
                 answers = closed_loop(target, connections=2, seconds=5, once=True)
@@ -108,11 +107,12 @@ def start(world: World) -> Figures:
 def against_peers(world: World) -> Figures:
     """Rates of one row a request with the features in the body, in turns."""
     with peers(world) as running_peers:
-        found: dict[str, list[Figures]] = {name: [] for name in running_peers}
+        found: Figures = {name: [] for name in running_peers}
         for _ in range(ROUNDS):
             for name, peer in running_peers.items():
                 found[name].append(_measured(peer.server, peer.target))
-    return found
+        paths = {name: peer.target.path for name, peer in running_peers.items()}
+    return {"rates": found, "paths": paths}
 
 
 PARTS: Final[dict[str, Callable[[World], Figures]]] = {

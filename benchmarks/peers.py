@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.load import Target
+from benchmarks.load import Target, closed_loop
 from benchmarks.servers import Server, free_port, running
 from benchmarks.world import HOME, SAMPLE, World
 from features.sources import Dataset
@@ -68,7 +68,12 @@ def _infer(rows: Sequence[Sequence[float]], name: str) -> list[dict[str, Any]]:
 @contextmanager
 def _mingjian(world: World, rows: Sequence[Sequence[float]]) -> Iterator[Peer]:
     with world.server(bundles=PEER / "bundles") as (server, key):
-        yield Peer(server, Target(server.port, "/v2/models/churn/infer", _infer(rows, INPUT), {"X-API-Key": key}))
+        headers = {"X-API-Key": key}
+        target = Target(server.port, "/v2/models/churn/infer", _infer(rows, INPUT), headers)
+        if set(closed_loop(target, connections=1, seconds=0.1).statuses) == {404}:  # a version without the protocol
+            bodies = [{"user_ids": [user_id]} for user_id in world.user_ids]
+            target = Target(server.port, "/v1/users:score", bodies, headers)
+        yield Peer(server, target)
 
 
 @contextmanager
@@ -138,7 +143,7 @@ def _write_bundle(training: ChurnTraining) -> None:
     settings = ChurnSettings(names, (30,), active_days=30, thresholds=(0.5,))
     alone = replace(fit.exportable(), tree_weight=1.0, slope=1.0, intercept=0.0)
     features = np.nan_to_num(training.test_rows.features[:8])
-    expected = fit.booster.predict(features)[:, None].astype(np.float32)
+    expected = np.asarray(fit.booster.predict(features), np.float32)[:, None]
     files = {
         MODEL: churn_graph([alone]).SerializeToString(),
         GOLDEN: Golden({INPUT: features}, {OUTPUT: expected}).encode(),

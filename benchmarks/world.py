@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,9 +42,11 @@ class World:
             self._ingest()
 
     @contextmanager
-    def server(self, data: Path = DATA, bundles: Path = BUNDLES, **settings: str) -> Iterator[tuple[Server, str]]:
+    def server(
+        self, *, data: Path = DATA, bundles: Path = BUNDLES, settings: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[Server, str]]:
         """The API on a data folder, as in production, and a key to it."""
-        env = {"MINGJIAN_DATA_DIR": str(data), "MINGJIAN_BUNDLES_DIR": str(bundles), **settings}
+        env = {"MINGJIAN_DATA_DIR": str(data), "MINGJIAN_BUNDLES_DIR": str(bundles), **(settings or {})}
         data.mkdir(parents=True, exist_ok=True)
         made = run("serving", "create-key", "--scopes", "score,ingest", "--label", "bench", env=env)
         port = free_port()
@@ -93,8 +95,8 @@ def _events() -> list[dict[str, Any]]:
         SELECT event_id, user_id, event, note_id, epoch_us(occurred_at) / 1e6 AS occurred_at, value
         FROM events SEMI JOIN chosen USING (user_id) ORDER BY occurred_at
     """
-    found = duckdb.sql(sql)
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    names = ("event_id", "user_id", "event", "note_id", "occurred_at", "value")
+    rows = [dict(zip(names, row, strict=True)) for row in duckdb.connect().execute(sql).fetchall()]
     shift = time.time() - 3600 - rows[-1]["occurred_at"]
     for row in rows:
         row["occurred_at"] = datetime.fromtimestamp(row["occurred_at"] + shift, tz=UTC).isoformat()
