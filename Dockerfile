@@ -1,4 +1,5 @@
-# Two images from one file: `docker build --target serve .` answers requests, `--target train` makes models.
+# Images from one file: `docker build --target serve .` answers requests, `--target explain` explains scores too,
+# `--target train` makes models.
 FROM python:3.11-slim AS base
 ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 WORKDIR /app
@@ -14,6 +15,12 @@ USER app
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
 CMD ["python", "-m", "serving", "run", "--host", "0.0.0.0"]
+
+FROM serve AS explain
+USER root
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+RUN pip install ".[serve,explain]"
+USER app
 
 FROM base AS train
 RUN apt-get update && apt-get install --yes --no-install-recommends git libgomp1 && rm -rf /var/lib/apt/lists/*

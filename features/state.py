@@ -123,6 +123,12 @@ def _retained(tallies: dict[tuple[int, int], Tally], latest_at: int) -> dict[tup
     return {key: tally for key, tally in tallies.items() if key[0] > oldest}
 
 
+def is_readable(encoded: bytes) -> bool:
+    """Whether ``decode`` can read these bytes: a state of this version and of a possible length."""
+    n_tally_bytes = len(encoded) - _PACK_HEADER.size
+    return n_tally_bytes >= 0 and n_tally_bytes % _PACK_TALLY.size == 0 and encoded[0] == _VERSION
+
+
 def _require_version(version: int) -> None:
     if version != _VERSION:
         raise ValueError(f"a stored user state has version {version}, expected {_VERSION}: rebuild the states")

@@ -45,7 +45,7 @@ class Golden:
         """The examples as JSON; NaN becomes null."""
         sides = {"inputs": self.inputs, "outputs": self.outputs}
         tensors = {side: {name: _encode(array) for name, array in arrays.items()} for side, arrays in sides.items()}
-        return _canonical({**tensors, "tolerance": self.tolerance})
+        return canonical_json({**tensors, "tolerance": self.tolerance})
 
     @classmethod
     def decode(cls, encoded: bytes) -> Self:
@@ -85,7 +85,7 @@ def write_bundle(
     listed = {
         _plain(name): {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
     }
-    manifest = _canonical(
+    manifest = canonical_json(
         {"format": FORMAT, "contract": contract.to_json(), "files": listed, "requires": dict(requires or {})}
     )
     digest = hashlib.sha256(manifest).hexdigest()
@@ -153,7 +153,8 @@ def _write_whole(path: Path, files: Mapping[str, bytes]) -> None:
             raise
 
 
-def _canonical(data: object) -> bytes:
+def canonical_json(data: object) -> bytes:
+    """Equal JSON values as equal bytes."""
     return json.dumps(data, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
 
 

@@ -11,3 +11,7 @@ class BundleError(Exception):
 
 class ContractError(Exception):
     """The arrays, or the graph, are not what the model's contract names; the message says which. Send what it names."""
+
+
+class ExplainError(Exception):
+    """Scores can't be explained; the message says why. Answer without, or install the extra ``explain``."""

@@ -1,4 +1,4 @@
-"""``python -m serving``: run the server, make and revoke its API keys."""
+"""``python -m serving``: run the server, make and revoke its API keys, rebuild its states."""
 
 import argparse
 import asyncio
@@ -7,19 +7,21 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 
 import uvicorn
 from pydantic import ValidationError
 
 from serving.app import create_app
 from serving.errors import ServingError
+from serving.folding import Folder
 from serving.instants import now_us
 from serving.logs import configure_logging
 from serving.security import Scope, hash_key, new_key
 from serving.settings import Settings
 from serving.store.keys import StoredKey
-from serving.store.sqlite import SqliteKeys
-from serving.store.sqlite_file import open_sqlite, server_lock
+from serving.store.stores import only_server, open_stores
+from serving.workers import Workers
 
 _DRAIN_S = 10
 
@@ -42,7 +44,7 @@ def _fail(message: str) -> int:
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> None:
-    with server_lock(settings.database):
+    with only_server(settings):
         pass  # refused here in one line; the app takes the lock for good when it starts
     host, port = options.host or settings.host, settings.port if options.port is None else options.port
     with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
@@ -72,8 +74,8 @@ def _create_key(settings: Settings, options: argparse.Namespace) -> None:
     stored = StoredKey(hash_key(key), options.label, options.scopes, created_at=now_us())
 
     async def add() -> None:
-        async with open_sqlite(settings.database) as file:
-            await SqliteKeys(file).add(stored)
+        async with open_stores(settings) as stores:
+            await stores.keys.add(stored)
 
     asyncio.run(add())
     print(key)
@@ -81,10 +83,21 @@ def _create_key(settings: Settings, options: argparse.Namespace) -> None:
 
 def _revoke_key(settings: Settings, options: argparse.Namespace) -> None:
     async def revoke() -> int:
-        async with open_sqlite(settings.database) as file:
-            return await SqliteKeys(file).revoke(options.label, now_us())
+        async with open_stores(settings) as stores:
+            return await stores.keys.revoke(options.label, now_us())
 
     print(f"revoked {asyncio.run(revoke())}")
+
+
+def _rebuild_state(settings: Settings, _: argparse.Namespace) -> None:
+    async def rebuild() -> None:
+        async with open_stores(settings) as stores:
+            with closing(Workers()) as workers:
+                async for reached, end in Folder(stores.journal, stores.states, workers).rebuild():
+                    print(f"\rfacts folded: {reached:,} of {end:,}", end="", file=sys.stderr)
+
+    asyncio.run(rebuild())
+    print("\nevery state is rebuilt", file=sys.stderr)
 
 
 def _scopes(text: str) -> frozenset[str]:
@@ -111,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     revoke = commands.add_parser("revoke-key", help="revoke all keys with a label; it takes a second to take effect")
     revoke.add_argument("--label", required=True, help="the label given to create-key")
     revoke.set_defaults(command=_revoke_key)
+    rebuild = commands.add_parser("rebuild-state", help="make every state anew from the journal; servers may run")
+    rebuild.set_defaults(command=_rebuild_state)
     return parser
 
 

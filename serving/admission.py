@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.errors import MEDIA_TYPE, OverloadedError, problem_of
+from serving.errors import MEDIA_TYPE, BusyError, problem_of
 from serving.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -51,17 +51,17 @@ class Admission:
             self._logged_at = time.monotonic()
             _log.warning("overloaded, refusing requests", extra={"in_flight": self._n_in_flight})
         request_id = secrets.token_hex(8)
-        await send({"type": "http.response.start", "status": OverloadedError.status, "headers": _headers(request_id)})
+        await send({"type": "http.response.start", "status": BusyError.status, "headers": _headers(request_id)})
         body = json.dumps(_PROBLEM | {"request_id": request_id}).encode()
         await send({"type": "http.response.body", "body": body})
 
 
-_PROBLEM: Final[dict[str, Any]] = problem_of(OverloadedError(), "")
+_PROBLEM: Final[dict[str, Any]] = problem_of(BusyError(), "")
 
 
 def _headers(request_id: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", MEDIA_TYPE.encode()),
-        (b"retry-after", str(OverloadedError.retry_after_s).encode()),
+        (b"retry-after", str(BusyError.retry_after_s).encode()),
         (b"x-request-id", request_id.encode()),
     ]

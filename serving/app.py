@@ -1,5 +1,6 @@
 """The app: what it is made of, and its start and end."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -13,7 +14,7 @@ from serving.admission import Admission
 from serving.background import repeated
 from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
-from serving.errors import ServingError, answer_problem
+from serving.errors import ServingError, StoreError, answer_problem
 from serving.folding import Folder
 from serving.ingest import Ingest
 from serving.instants import Clock, now_us
@@ -23,13 +24,13 @@ from serving.routers import events, health, models, users
 from serving.security import KeyRing
 from serving.settings import Settings
 from serving.slots import Slots
-from serving.store.sqlite import SqliteJournal, SqliteKeys, SqliteStates
-from serving.store.sqlite_file import SqliteFile, open_sqlite, server_lock
+from serving.store.stores import Stores, only_server, open_stores
 from serving.workers import Workers
 
 _log = logging.getLogger(__name__)
 
 VERSION: Final = "0.1.0"
+_FIRST_REPAIR_S: Final = 2
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> FastAPI:
@@ -62,25 +63,34 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
     """Open, repair and load everything; the stack closes it in reverse."""
     if settings.open_access:
         _log.warning("open access: every request is answered without a key")
-    stack.enter_context(server_lock(settings.database))
-    file = await stack.enter_async_context(open_sqlite(settings.database))
+    stack.enter_context(only_server(settings))
+    stores = await stack.enter_async_context(open_stores(settings))
     workers = stack.enter_context(closing(Workers()))
-    services = _services(settings, file, workers, metrics, clock)
-    await services.folder.repair()
+    services = _services(settings, stores, workers, metrics, clock)
+    await _first_repair(services.folder)
     await services.slots.follow()
     await stack.enter_async_context(repeated(services.slots.follow, every_s=settings.poll_s))
     await stack.enter_async_context(repeated(services.folder.repair, every_s=settings.repair_s))
     return services
 
 
-def _services(settings: Settings, file: SqliteFile, workers: Workers, metrics: Metrics, clock: Clock) -> Services:
-    journal, states = SqliteJournal(file), SqliteStates(file)
+async def _first_repair(folder: Folder) -> None:
+    """Repair what is soon repaired; what takes longer, or can't be done now, is left to the repeated repairs."""
+    try:
+        async with asyncio.timeout(_FIRST_REPAIR_S):
+            await folder.repair()
+    except (StoreError, TimeoutError):
+        _log.warning("the states are not level with the journal yet")
+
+
+def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Metrics, clock: Clock) -> Services:
+    journal, keys, states = stores
     folder = Folder(journal, states, workers)
     slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
     return Services(
         journal=journal,
         states=states,
-        key_ring=KeyRing(SqliteKeys(file), open_access=settings.open_access),
+        key_ring=KeyRing(keys, open_access=settings.open_access),
         slots=slots,
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),

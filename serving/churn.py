@@ -1,21 +1,31 @@
 """Who is about to leave: the churn champion over users' states."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from features.schema import KIND_CODES
 from features.state import DAY_US, Event, UserState, UserStates
-from models.churn.scorer import TASK, ChurnScorer, ChurnStatus
-from models.errors import BundleError
-from serving.errors import FieldProblem, InvalidError, NoModelError
+from models.churn.reasons import Explanation
+from models.churn.scorer import TASK, ChurnScorer, ChurnScores
+from models.errors import BundleError, ExplainError
+from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, Clock
 from serving.metrics import Metrics
 from serving.slots import LiveModel, Slots, Task
 from serving.together import Together
 from serving.workers import Workers
+
+_log = logging.getLogger(__name__)
+
+MAX_EXPLAINED: Final = 100
+"""How many users one request may have explained: a user takes up to a millisecond."""
+
+_TOGETHER: Final = 32
+"""How many users whom requests of their own ask for are scored in one go at most."""
 
 _CANARY_AS_OF: Final = 20_000 * DAY_US
 _CANARY: Final = UserState().fold([Event(KIND_CODES["open"], _CANARY_AS_OF - 1)]).encode()
@@ -30,32 +40,28 @@ def _canary(scorer: ChurnScorer, n_rows: int) -> None:
 CHURN: Final = Task(TASK, ChurnScorer, _canary)
 
 
-_TOGETHER: Final = 32
-"""How many users who are asked for one by one are scored in one go at most."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ChurnAnswer:
+    """Users scored by one model.
 
-
-class UserChurn(NamedTuple):
-    """One user's score; ``probability`` has a place per horizon of the model, NaN where the user is not ``scored``."""
-
-    user_id: str
-    status: ChurnStatus
-    probability: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Users scored by one model as of one instant."""
+    ``user_ids`` are the different ones, with a row each in ``scores``; ``rows`` are the rows of those asked for, in
+    order, and ``columns`` those of the horizons. ``explanations`` are of the last of these horizons, a row each, or
+    none at all; ``degraded`` names what the answer has to do without.
+    """
 
     model: LiveModel[ChurnScorer]
     as_of: int
-    users: Sequence[UserChurn]
-
-
-@dataclass(frozen=True, slots=True)
-class ChurnAnswer(Scored):
-    """The users asked for, in order; ``columns`` are the places of the horizons asked for."""
-
+    user_ids: Sequence[str]
+    scores: ChurnScores
+    rows: Sequence[int]
     columns: Sequence[int]
+    explanations: Sequence[Explanation | None] = ()
+    degraded: Sequence[str] = ()
+
+    def of(self, row: int) -> Self:
+        """The answer for one of the users alone."""
+        scores = ChurnScores(self.scores.status[row : row + 1], self.scores.probability[row : row + 1])
+        return replace(self, user_ids=self.user_ids[row : row + 1], scores=scores, rows=[0])
 
 
 class ChurnScoring:
@@ -77,29 +83,56 @@ class ChurnScoring:
         NoModelError while no champion is live; InvalidError for an instant or a horizon that can't be answered.
         """
         if as_of is None and len(user_ids) == 1:
-            scored = await self._together.ask(user_ids[0])
+            answer = await self._together.ask(user_ids[0])
         else:
-            scored = await self._score(user_ids, self._instant(as_of))
-        model = scored.model
-        columns = _columns(model.scorer.settings.horizon_days, horizon_days)
-        for status, n in Counter(user.status for user in scored.users).items():
-            self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
-        return ChurnAnswer(model, scored.as_of, scored.users, columns)
+            answer, _ = await self._score(user_ids, self._instant(as_of))
+        return self._choose(answer, horizon_days)
 
-    async def _score_each(self, user_ids: Sequence[str]) -> list[Scored]:
-        """Users asked for by requests of their own."""
-        scored = await self._score(user_ids, self._clock())
-        return [Scored(scored.model, scored.as_of, [user]) for user in scored.users]
+    async def explain(
+        self, user_ids: Sequence[str], *, as_of: int | None, horizon_days: Sequence[int] | None
+    ) -> ChurnAnswer:
+        """Score, and explain the scores of the longest horizon asked for; where that can't be done, the scores alone.
 
-    async def _score(self, user_ids: Sequence[str], as_of: int) -> Scored:
+        InvalidError for more than ``MAX_EXPLAINED`` users too.
+        """
+        if len(user_ids) > MAX_EXPLAINED:
+            detail = f"at most {MAX_EXPLAINED} users in a request that asks to explain"
+            raise InvalidError(detail, errors=[FieldProblem("/user_ids", "too_many_to_explain", detail)])
+        scored, states = await self._score(user_ids, self._instant(as_of))
+        answer = self._choose(scored, horizon_days)
+        explain = answer.model.scorer.explain
+        try:
+            explanations = await self._workers.run_slow(explain, states, answer.as_of, answer.columns[-1])
+        except (BusyError, ExplainError) as error:
+            _log.warning("scores not explained", extra={"reason": str(error) or type(error).__name__})
+            return replace(answer, degraded=[*answer.degraded, "explain"])
+        return replace(answer, explanations=explanations)
+
+    async def _score_each(self, user_ids: Sequence[str]) -> list[ChurnAnswer]:
+        """Answers to requests that ask for one user each, as of now."""
+        answer, _ = await self._score(user_ids, self._clock())
+        return [answer.of(row) for row in answer.rows]
+
+    async def _score(self, user_ids: Sequence[str], as_of: int) -> tuple[ChurnAnswer, UserStates]:
+        """At all of the model's horizons."""
         model = self._slots.champion(CHURN)
         if model is None:
             raise NoModelError("no churn model has been released to this server")
-        different = list(dict.fromkeys(user_ids))
-        states = await self._folder.states_at(different, as_of)
+        rows = {user_id: row for row, user_id in enumerate(dict.fromkeys(user_ids))}
+        states = await self._folder.states_at(list(rows), as_of)
         scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
-        users = dict(zip(different, map(UserChurn, different, scores.status, scores.probability.tolist()), strict=True))
-        return Scored(model, as_of, [users[user_id] for user_id in user_ids])
+        columns = range(len(model.scorer.settings.horizon_days))
+        places = [rows[user_id] for user_id in user_ids]
+        degraded = [] if self._folder.is_level else ["states"]
+        return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded=degraded), states
+
+    def _choose(self, answer: ChurnAnswer, horizon_days: Sequence[int] | None) -> ChurnAnswer:
+        """The answer at the horizons asked for, counted."""
+        model = answer.model
+        columns = _columns(model.scorer.settings.horizon_days, horizon_days)
+        for status, n in Counter(answer.scores.status).items():
+            self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
+        return answer if columns == answer.columns else replace(answer, columns=columns)
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

@@ -82,12 +82,12 @@ class StoreInUseError(StoreError):
     """Another server has this database: stop it, or use another."""
 
 
-class OverloadedError(ServingError):
-    """As many requests as allowed are under way: try again soon, or ask less often."""
+class BusyError(ServingError):
+    """As much waits for this as may: try again soon."""
 
-    code = "overloaded"
+    code = "busy"
     status = 503
-    title = "The server has too much to do"
+    title = "Too much is asked for at once"
     retry_after_s = 1
 
 

@@ -6,21 +6,29 @@ race) is simply included the next time, and nothing can be counted twice.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from features.schema import kind_code
-from features.state import NEVER, Event, UserState, UserStates, thousandths
+from features.state import NEVER, Event, UserState, UserStates, is_readable, thousandths
+from serving.errors import StoreError
 from serving.store.journal import Entry, FactType, Journal
 from serving.store.state import StateStore, StateUpdate, StoredState
 from serving.workers import Workers
 
+P = TypeVar("P")
+
+_log = logging.getLogger(__name__)
+
 _NOTHING: Final = StoredState(UserState().encode(), 0)
 _PAGE: Final = 500
 """How many facts a repair looks at in one go."""
+_REBUILD_PAGE: Final = 5_000
 _MANY_LOGS: Final = 100
 """Of how many users the whole journal may be in memory at once."""
 
@@ -37,56 +45,113 @@ def fold(state: UserState, entries: Sequence[Entry]) -> UserState:
 
 
 class Folder:
-    """The way from the journal to the states."""
+    """The way from the journal to the states.
+
+    A user whose state is missing (lost, expired or never made) or of another version is folded anew, whole.
+    """
 
     def __init__(self, journal: Journal, states: StateStore, workers: Workers) -> None:
         self._journal = journal
         self._states = states
         self._workers = workers
+        self._n_missed, self._n_caught_up = 1, 0  # level after the first repair
+
+    @property
+    def is_level(self) -> bool:
+        """Whether every fact that this server took is in its user's state; if not, the next repair sees to it."""
+        return self._n_missed == self._n_caught_up
 
     async def refresh(self, user_ids: Iterable[str]) -> None:
         """Bring these users' states up to the journal's end."""
         behind = set(user_ids)
-        while behind:
-            stored = await self._states.get_many(behind)
-            after = {user_id: stored.get(user_id, _NOTHING).applied_seq for user_id in behind}
-            entries = await self._journal.entries(after)
-            updates = await self._workers.run(len(entries), _updates, stored, entries)
-            behind = await self._states.put_many(updates) if updates else set()
+        try:
+            while behind:
+                stored = await self._states.get_many(behind)
+                updates = await self._updates(behind, stored)
+                behind = await self._states.put_many(updates) if updates else set()
+        except StoreError:
+            self._n_missed += 1
+            raise
 
     async def repair(self) -> None:
         """Bring every state up to where the journal ends now; the watermark makes the next repair short."""
+        n_missed = self._n_missed
         mark, end = await self._states.watermark(), await self._journal.last_seq()
+        if mark > end:
+            _log.warning("the states are ahead of the journal, which must be another one: all are folded anew")
+            await self._states.reset(end)
+        async for reached in self._catch_up(mark, end, n_facts=_PAGE):
+            await self._states.advance_watermark(reached)
+        self._n_caught_up = n_missed
+
+    async def rebuild(self) -> AsyncIterator[tuple[int, int]]:
+        """Forget every state and make all anew; the ``seq`` reached and the last one, again and again.
+
+        Servers may run meanwhile: a state that they miss they fold themselves.
+        """
+        end = await self._journal.last_seq()
+        await self._states.reset(end)
+        async for reached in self._catch_up(0, end, n_facts=_REBUILD_PAGE):
+            yield reached, end
+
+    async def _catch_up(self, mark: int, end: int, *, n_facts: int) -> AsyncIterator[int]:
+        """Refresh whoever has facts above ``mark``, page by page; the ``seq`` that each page reached."""
         while mark < end:
-            touched = await self._journal.touched(mark, limit=_PAGE)
+            touched = await self._journal.touched(mark, limit=n_facts)
             await self.refresh(touched.user_ids)
-            mark = touched.last_seq
-            await self._states.advance_watermark(mark)
+            mark = touched.last_seq if touched.user_ids else end
+            yield mark
 
     async def states_at(self, user_ids: Sequence[str], as_of: int) -> UserStates:
         """The users' states, in order, of only what happened before ``as_of``; empty for a user never heard of.
 
         A stored state serves where all of it lies before ``as_of``; else that user's journal is folded anew.
         """
-        stored = await self._states.get_many(user_ids)
-        encoded = [stored.get(user_id, _NOTHING).encoded for user_id in user_ids]
+        found = await self._found(user_ids)
+        encoded = [found.get(user_id, _NOTHING.encoded) for user_id in user_ids]
         states = await self._workers.run(len(encoded), UserStates.decode, encoded)
         ahead = np.flatnonzero(states.latest_at >= as_of).tolist()
         if not ahead:
             return states
-        for start in range(0, len(ahead), _MANY_LOGS):
-            places = ahead[start : start + _MANY_LOGS]
+        for places in _portions(ahead):
             entries = await self._journal.entries({user_ids[place]: 0 for place in places})
             past = await self._workers.run(len(places), _past, entries, as_of)
             for place in places:
                 encoded[place] = past.get(user_ids[place], _NOTHING.encoded)
         return await self._workers.run(len(encoded), UserStates.decode, encoded)
 
+    async def _found(self, user_ids: Sequence[str]) -> dict[str, bytes]:
+        """The encoded states of those who have any facts; one that had to be made is put, if that can be done."""
+        stored = await self._states.get_many(user_ids)
+        found = {user_id: one.encoded for user_id, one in stored.items() if is_readable(one.encoded)}
+        if len(found) == len(user_ids):
+            return found
+        updates = await self._updates([user_id for user_id in user_ids if user_id not in found], stored)
+        if updates:
+            with suppress(StoreError):
+                await self._states.put_many(updates)
+        return found | {one.user_id: one.encoded for one in updates}
 
-def _updates(stored: Mapping[str, StoredState], entries: Mapping[str, Sequence[Entry]]) -> list[StateUpdate]:
+    async def _updates(self, user_ids: Iterable[str], stored: Mapping[str, StoredState]) -> list[StateUpdate]:
+        """What brings users' states to the journal's end; of those folded whole, few logs are in memory at once."""
+        bases = {user_id: one for user_id, one in stored.items() if is_readable(one.encoded)}
+        after = {user_id: bases[user_id].applied_seq for user_id in user_ids if user_id in bases}
+        whole = [user_id for user_id in user_ids if user_id not in bases]
+        updates = []
+        for part in ([after] if after else []) + [dict.fromkeys(users, 0) for users in _portions(whole)]:
+            entries = await self._journal.entries(part)
+            updates += await self._workers.run(len(entries), _folded, bases, entries)
+        return [one._replace(expected_seq=stored.get(one.user_id, _NOTHING).applied_seq) for one in updates]
+
+
+def _portions(whole: Sequence[P]) -> list[Sequence[P]]:
+    return [whole[start : start + _MANY_LOGS] for start in range(0, len(whole), _MANY_LOGS)]
+
+
+def _folded(bases: Mapping[str, StoredState], entries: Mapping[str, Sequence[Entry]]) -> list[StateUpdate]:
     updates = []
     for user_id, added in entries.items():
-        encoded, applied_seq = stored.get(user_id, _NOTHING)
+        encoded, applied_seq = bases.get(user_id, _NOTHING)
         state = fold(UserState.decode(encoded), added)
         updates.append(StateUpdate(user_id, state.encode(), added[-1].seq, expected_seq=applied_seq))
     return updates

@@ -115,13 +115,18 @@ class ProfileStored(Answer):
 
 
 class ScoreUsers(_Body):
-    """Whom to score, as of when (now by default), at which of the model's horizons (all by default)."""
+    """Whom to score, as of when (now by default), at which of the model's horizons (all by default), and whether to
+    explain the longest of these (up to 100 users).
+    """
 
-    model_config = ConfigDict(json_schema_extra={"example": {"user_ids": ["u-7", "u-8"], "horizons": [7, 30]}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"user_ids": ["u-7", "u-8"], "horizons": [7, 30], "explain": True}}
+    )
 
     user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
     as_of: Instant | None = None
     horizons: list[Annotated[int, Strict()]] | None = Field(None, min_length=1, max_length=32)
+    explain: Flag = False
 
 
 class ModelRef(BaseModel):
@@ -142,11 +147,24 @@ class ScoringAnswer(Answer):
 
 
 class Reason(BaseModel):
-    """Why, for a program (``code``) and for people."""
+    """Why, for a program (``code``) and for people.
+
+    Where a score was explained: what this adds to its raw score, in logits, and the facts that the text states.
+    """
 
     code: str
     zh: str
     en: str
+    contribution: float | None = None
+    values: dict[str, float] = {}
+
+
+class Explained(BaseModel):
+    """What the reasons explain: ``raw_score`` = ``base`` + their contributions, logits before calibration."""
+
+    horizon_days: int
+    base: float
+    raw_score: float
 
 
 class Churn(BaseModel):
@@ -165,6 +183,7 @@ class UserScore(BaseModel):
     status: Literal["scored", "cold_start", "inactive"]
     churn: list[Churn]
     reasons: list[Reason]
+    explained: Explained | None = None
 
 
 class UserScores(ScoringAnswer):

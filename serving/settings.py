@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PostgresDsn, RedisDsn, Secret
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from features.state import RETAINED_DAYS
 
 
 class Settings(BaseSettings):
@@ -14,6 +16,17 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=Path("var"), description="Where the database and, by default, the bundles lie.")
     bundles_dir: Path | None = Field(default=None, description="Where releases arrive (bundles/ in data_dir).")
+    journal_url: Secret[PostgresDsn] | None = Field(
+        default=None, description="PostgreSQL for the journal and the keys (SQLite in data_dir)."
+    )
+    state_url: Secret[RedisDsn] | None = Field(default=None, description="Redis for the states (SQLite in data_dir).")
+    state_ttl_days: int = Field(
+        default=RETAINED_DAYS,
+        gt=0,
+        le=36_500,
+        description="How long Redis keeps a state that nothing changes.",
+    )
+    store_timeout_s: float = Field(default=2, gt=0, description="How long a store may take before a request fails.")
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     max_body_bytes: int = Field(default=1 << 20, gt=0, description="The largest request body.")

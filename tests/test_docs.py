@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from features.schema import EVENT_KINDS, TABLES
+from models.churn.reasons import GROUPS
 from serving.app import create_app
+from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
 from training.config import ChurnConfig, Gates
 
@@ -48,6 +50,13 @@ def test_the_api_page_names_every_route_and_no_other(tmp_path: Path) -> None:
     spec = create_app(Settings(data_dir=tmp_path)).openapi()
     routes = {f"{method.upper()} {path}" for path, methods in spec["paths"].items() for method in methods}
     assert set(re.findall(r"^\| `([A-Z]+ /[^`]+)` \|", read("docs/api.md"), re.MULTILINE)) == routes
+
+
+def test_the_api_page_names_every_code_of_a_reason_and_how_many_users_are_explained() -> None:
+    page = read("docs/api.md")
+    codes = {"kind_<event>" if group.code.startswith("kind_") else group.code for group in GROUPS}
+    assert [code for code in sorted(codes) if f"| `{code}` |" not in page] == []
+    assert f"(up to {MAX_EXPLAINED} users a request" in page
 
 
 def test_the_data_page_names_every_table_column_and_event_kind() -> None:

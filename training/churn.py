@@ -1,6 +1,6 @@
 """The churn recipe: from an event log to a judged model, ready to be written as ONNX."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -87,15 +87,13 @@ def train_churn(config: ChurnConfig, dataset: Dataset, progress: Progress) -> Ch
     return ChurnTraining(plan, model, train, rows[plan.main], trials)
 
 
-def read_rows(
-    dataset: Dataset, plan: Plan, config: ChurnConfig, features: Sequence[Feature] = ()
-) -> tuple[tuple[Feature, ...], dict[int, Rows]]:
-    """The rows of every instant of the plan, of users active lately, with the features a churn model reads there.
+def read_rows(dataset: Dataset, plan: Plan, config: ChurnConfig) -> tuple[tuple[Feature, ...], dict[int, Rows]]:
+    """The rows of every instant of the plan, of users active lately, and the features in them.
 
-    Without ``features``: the core set, and those of the kinds that are common before the main test instant.
+    Those are the core set, and those of the kinds that are common before the main test instant.
     """
     log = EventLog(dataset, [*plan.train, *plan.test])
-    chosen = tuple(features) or (*CHURN_FEATURES, *kind_features(log.kind_counts(before=plan.main)))
+    chosen = (*CHURN_FEATURES, *kind_features(log.kind_counts(before=plan.main)))
     snapshots = log.snapshots(active_days=config.present_days)
     return chosen, {snapshot.as_of: Rows.of(snapshot, chosen) for snapshot in snapshots}
 

@@ -1,6 +1,7 @@
 """What a churn run may be told: a TOML file, checked as it is read."""
 
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -32,7 +33,7 @@ def _instant(value: object) -> datetime:
             value = datetime.fromisoformat(str(value))
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError(f"{value} has no time zone")
+            raise ValueError("the time has no offset such as Z or +08:00")
         return value.astimezone(UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
@@ -115,7 +116,9 @@ def read_config(file: Path | None) -> ChurnConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
     except ValidationError as error:
-        problems = [
-            f"{file}: {'.'.join(map(str, one['loc']))}: {one['msg']}, got {one['input']!r}" for one in error.errors()
-        ]
-        raise ConfigError("\n".join(problems)) from error
+        raise ConfigError("\n".join(f"{file}: {_problem(one)}" for one in error.errors())) from error
+
+
+def _problem(one: Mapping[str, Any]) -> str:
+    key, what = ".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")
+    return f"{key}: {what}, got {one['input']!r}"

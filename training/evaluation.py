@@ -77,7 +77,7 @@ class Evaluation:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON values; what is not a number becomes null."""
+        """The figures by name; what could not be measured is NaN."""
         return {
             "horizons": {str(one.horizon_days): one.to_json() for one in self.horizons},
             "paired_auc_difference": {name: asdict(one) for name, one in self.differences.items()},
@@ -143,5 +143,5 @@ def _slices(model: ChurnModel, rows: Rows, main: HorizonEvaluation) -> Iterator[
 
 def _importance(model: ChurnModel) -> dict[str, float]:
     gain = model.fits[-1].booster.feature_importance("gain")
-    names = [feature.name for feature in model.features]
-    return {name: float(one / gain.sum()) for name, one in zip(names, gain, strict=True)}
+    total = gain.sum() or 1.0  # trees that never split gain nothing
+    return {feature.name: float(one / total) for feature, one in zip(model.features, gain, strict=True)}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import GOLDEN, MODEL, Bundle, Golden, write_bundle
+from models.churn.explainer import ChurnExplainer, encode_parts
 from models.churn.graph import churn_graph
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 from models.runtime import OnnxRunner
@@ -16,10 +17,11 @@ from training.churn import ChurnModel
 Features = npt.NDArray[np.float32]
 
 PARITY: Final = 1e-6
-"""The largest difference between the trainer's and the bundle's probability that may pass."""
+"""The largest difference between trainer and bundle that may pass, in probability and in explained raw score."""
 
 _GOLDEN_VALUES: Final = (np.nan, 0.0, 0.5, 1.0, 2.0, 3.5, 7.0, 20.0, 45.0, 100.0, 1000.0)
 _N_GOLDEN: Final = 64
+_N_EXPLAINED: Final = 200
 
 
 def export_churn(model: ChurnModel, folder: Path) -> Bundle:
@@ -31,15 +33,31 @@ def export_churn(model: ChurnModel, folder: Path) -> Bundle:
         thresholds=tuple(fit.threshold for fit in model.fits),
     )
     graph = churn_graph([fit.exportable() for fit in model.fits])
-    golden = _golden(model)
-    return write_bundle(folder, settings.contract(), {MODEL: graph.SerializeToString(), GOLDEN: golden.encode()})
+    files = {MODEL: graph.SerializeToString(), GOLDEN: _golden(model).encode()}
+    parts = encode_parts({fit.horizon_days: fit.explainable() for fit in model.fits})
+    return write_bundle(folder, settings.contract(), files | parts)
 
 
 def parity(bundle: Bundle, model: ChurnModel, held_out: Features) -> float:
-    """The largest difference between trainer and bundle, on held-out rows and on rows around every threshold."""
+    """The largest difference between trainer and bundle, on held-out rows and on rows around every threshold.
+
+    It is of probabilities, and on some held-out rows of the raw scores that the bundle's explanations add up to.
+    """
     rows = np.concatenate([held_out, *boundary_rows(model, held_out)])
     exported = OnnxRunner(bundle).run({INPUT: rows})[OUTPUT]
-    return float(np.abs(exported - model.predict(rows)).max())
+    return max(
+        float(np.abs(exported - model.predict(rows)).max()), _unexplained(bundle, model, held_out[:_N_EXPLAINED])
+    )
+
+
+def _unexplained(bundle: Bundle, model: ChurnModel, rows: Features) -> float:
+    horizon_days = [fit.horizon_days for fit in model.fits]
+    explainer = ChurnExplainer.of(bundle.files, horizon_days=horizon_days, n_features=len(model.features))
+    if explainer is None:
+        return np.inf
+    found = [explainer.contributions(rows, column) for column in range(len(model.fits))]
+    sums = np.array([one.base + one.of_features.sum(axis=1) for one in found])
+    return float(np.abs(sums - [fit.raw_score(rows) for fit in model.fits]).max())
 
 
 def boundary_rows(model: ChurnModel, held_out: Features) -> Iterator[Features]:

@@ -17,7 +17,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from features.errors import DataError
-from models.churn.graph import HorizonModel, Linear
+from models.churn.explainer import Part
+from models.churn.graph import HorizonModel
+from models.churn.linear import Linear
 from training.instants import is_closed, short_horizon
 from training.rows import Rows, Table, fold_of
 
@@ -31,6 +33,9 @@ MIN_OF_EACH: Final = 30
 
 _UNPENALISED: Final = 1e4
 _SOLVER: Final = "newton-cholesky"
+_DRIFT_SHARE: Final = 0.5
+"""All of the shift suits a log with a trend, none of it a steady one; half is never far off (docs/churn.md)."""
+
 _MAX_DRIFT: Final = 1.0
 _MIN_EARLY: Final = 500
 _MIN_SLOPE: Final = 0.05
@@ -84,8 +89,12 @@ class HorizonFit:
 
     def predict(self, features: Features) -> Floats:
         """Churn probability by LightGBM and NumPy: what the exported graph must reproduce; shape (n,)."""
-        raw = np.asarray(self.booster.predict(features, raw_score=True), np.float64)
-        return calibrated(blend(raw, self.linear.logit(features), self.choice.tree_weight), self.choice, self.drift)
+        return calibrated(self.raw_score(features), self.choice, self.drift)
+
+    def raw_score(self, features: Features) -> Floats:
+        """The blended logit before calibration: what explanations add up to; shape (n,)."""
+        trees = np.asarray(self.booster.predict(features, raw_score=True), np.float64)
+        return blend(trees, self.linear.logit(features), self.choice.tree_weight)
 
     def predict_baseline(self, name: str, features: Features) -> Floats:
         """What a baseline fitted on the same rows foretells: ``recency`` alone, or ``logistic`` over all features."""
@@ -97,6 +106,10 @@ class HorizonFit:
         choice = self.choice
         dump = self.booster.dump_model()
         return HorizonModel(dump, self.linear, choice.tree_weight, choice.slope, choice.intercept + self.drift)
+
+    def explainable(self) -> Part:
+        """The parts of the raw score as the explainer takes them."""
+        return Part(self.choice.tree_weight, self.linear, self.booster.model_to_string())
 
 
 def fit_horizon(rows: Sequence[Rows], horizon_days: int, *, test: int, seed: int) -> HorizonFit:
@@ -142,7 +155,7 @@ def tune(table: Table, seed: int, grid: Grid = Grid()) -> Tuning:
         fitted, judged = (fold != one) & early, (fold == one) & table.late
         x, x_judged = table.features[fitted], table.features[judged]
         booster = fit_trees(x, table.y[fitted], max(grid.n_trees), seed)
-        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n) for n in grid.n_trees])
+        trees.append([booster.predict(x_judged, raw_score=True, num_iteration=n, num_threads=1) for n in grid.n_trees])
         linear.append([fit_linear(x, table.y[fitted], c).logit(x_judged) for c in grid.inverse_penalties])
         y.append(table.y[judged])
     return _choose(grid, np.concatenate(trees, axis=1), np.concatenate(linear, axis=1), np.concatenate(y))
@@ -172,9 +185,13 @@ def fit_linear(features: Features, y: Floats, inverse_penalty: float) -> Linear:
     fill[known] = np.nanmedian(x[:, known], axis=0)
     x = np.where(np.isnan(x), fill, x)
     spread = x.std(axis=0)
-    unfitted = Linear(fill, x.mean(axis=0), np.where(spread < 1e-6, 1.0, spread), np.zeros(x.shape[1]), 0.0)
-    model = LogisticRegression(C=inverse_penalty, solver=_SOLVER).fit(unfitted.prepare(features), y)
-    return replace(unfitted, coefficients=model.coef_[0], intercept=float(model.intercept_[0]))
+    nothing = np.zeros(x.shape[1])
+    unfitted = Linear(fill, x.mean(axis=0), np.where(spread < 1e-6, 1.0, spread), nothing, nothing, 0.0)
+    prepared = unfitted.prepare(features)
+    model = LogisticRegression(C=inverse_penalty, solver=_SOLVER).fit(prepared, y)
+    return replace(
+        unfitted, mean=prepared.mean(axis=0), coefficients=model.coef_[0], intercept=float(model.intercept_[0])
+    )
 
 
 def blend(trees: Floats, linear: Floats, tree_weight: float) -> Floats:
@@ -197,8 +214,8 @@ def rate_drift(rows: Sequence[Rows], horizon_days: int, *, test: int, inverse_pe
     """Logits by which users stay away more, since the fit's last instant, than the past would have foretold.
 
     The main horizon's latest windows are still open, but a short horizon's have closed. A linear model of the short
-    horizon, fitted where the main one can be, is judged on the instants since, on other users; the shift that makes its
-    mean meet the rate is taken over. 0 where the horizon is too short to have such instants.
+    horizon, fitted where the main one can be, is judged on the instants since, on other users; half of the shift that
+    makes its mean meet the rate is taken over. 0 where the horizon is too short to have such instants.
     """
     short = short_horizon(horizon_days)
     past = [one for one in rows if is_closed(one.as_of, horizon_days, by=test)]
@@ -216,7 +233,7 @@ def rate_drift(rows: Sequence[Rows], horizon_days: int, *, test: int, inverse_pe
         fitted, judged = old_fold != fold, new_fold == fold
         linear = fit_linear(old.features[fitted], old.y[fitted], inverse_penalty)
         logit[judged] = linear.logit(new.features[judged])
-    return _shift(logit, float(new.y.mean()))
+    return _DRIFT_SHARE * _shift(logit, float(new.y.mean()))
 
 
 def _shift(logit: Floats, rate: float) -> float:

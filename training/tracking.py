@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -72,7 +73,7 @@ def _answering() -> Iterator[None]:
 class Registry:
     """MLflow's runs and registered models; RegistryError where it refuses or does not answer.
 
-    ``uri`` None stands for the embedded store below ``home``.
+    ``uri`` None stands for the embedded store below ``home``, where the files of any store without a server lie too.
     """
 
     @_answering()
@@ -81,7 +82,8 @@ class Registry:
         for chatty in ("mlflow", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
         home.mkdir(parents=True, exist_ok=True)
-        self._artifacts = None if uri else (home.resolve() / "artifacts").as_uri()
+        is_served = uri is not None and uri.startswith(("http:", "https:"))  # then the server says where files go
+        self._artifacts = None if is_served else (home.resolve() / "artifacts").as_uri()
         self._client = MlflowClient(uri or embedded_uri(home))
 
     @_answering()
@@ -89,10 +91,9 @@ class Registry:
         """Write a run, finished, and return its id."""
         run = self._client.create_run(self._experiment(model_name(record.task)), tags=dict(record.tags))
         run_id: str = run.info.run_id
-        for name, value in record.params.items():
-            self._client.log_param(run_id, name, value)
-        for name, number in record.metrics.items():
-            self._client.log_metric(run_id, name, number)
+        at = run.info.start_time
+        metrics = [Metric(name, number, at, step=0) for name, number in record.metrics.items()]
+        self._client.log_batch(run_id, metrics, [Param(name, value) for name, value in record.params.items()])
         with tempfile.TemporaryDirectory() as folder:
             for path, content in record.files.items():
                 file = Path(folder, path)

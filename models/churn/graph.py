@@ -10,45 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from models.churn.linear import CLIP, Floats, Linear
 from models.churn.scorer import INPUT, OUTPUT
 from models.trees import tree_ensemble
 
-Floats = npt.NDArray[np.float64]
-
-CLIP: Final = 4.0
-"""Standardised features are held within this many standard deviations."""
-
 _OPSET: Final = 21
 _ML_OPSET: Final = 5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Linear:
-    """A logistic regression over sign(x) * log(1 + |x|), missing values imputed, standardised and clipped.
-
-    Arrays have shape (n_features,); ``fill`` and ``centre`` are in the transformed scale.
-    """
-
-    fill: Floats
-    centre: Floats
-    scale: Floats
-    coefficients: Floats
-    intercept: float
-
-    def prepare(self, features: npt.NDArray[np.floating[Any]]) -> Floats:
-        """The standardised features, float64, shape (n, n_features)."""
-        x = features.astype(np.float64)
-        x = np.sign(x) * np.log1p(np.abs(x))
-        x = (np.where(np.isnan(x), self.fill, x) - self.centre) / self.scale
-        return np.asarray(np.clip(x, -CLIP, CLIP))
-
-    def logit(self, features: npt.NDArray[np.floating[Any]]) -> Floats:
-        """The log-odds, shape (n,)."""
-        return np.asarray(self.prepare(features) @ self.coefficients + self.intercept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from features.state import DAY_US, NEVER, UserStates
 from features.user import CATALOGUE, compute_features
 from models.bundle import Bundle
+from models.churn.explainer import ChurnExplainer
+from models.churn.reasons import Explanation, explain
 from models.contract import Contract, Tensor
-from models.errors import ContractError
+from models.errors import ContractError, ExplainError
 from models.runtime import OnnxRunner, verify_golden
 
 TASK: Final = "churn"
@@ -104,11 +106,28 @@ class ChurnScorer:
         self._features = [CATALOGUE[name] for name in self.settings.features]
         self._runner = OnnxRunner(bundle)
         verify_golden(self._runner, bundle)
+        self._explainer = ChurnExplainer.of(
+            bundle.files, horizon_days=self.settings.horizon_days, n_features=len(self._features)
+        )
 
     def score(self, states: UserStates, as_of: int) -> ChurnScores:
         """Score users from states that hold nothing at or after ``as_of`` (microseconds since 1970 UTC)."""
-        active = states.last_at >= as_of - self.settings.active_days * DAY_US
         features = compute_features(self._features, states, as_of)
         probability = self._runner.run({INPUT: features})[OUTPUT]
+        active = self._active(states, as_of)
         status = _STATUSES[np.where(states.last_at == NEVER, 0, np.where(active, 1, 2))]
         return ChurnScores(tuple(status.tolist()), np.where(active[:, None], probability, np.float32(np.nan)))
+
+    def explain(self, states: UserStates, as_of: int, column: int) -> tuple[Explanation | None, ...]:
+        """Per user, why the raw score of one horizon is what it is; None for a user who is not ``scored``.
+
+        For one thread at a time. ExplainError where the bundle holds no parts to explain, or LightGBM is not installed.
+        """
+        if self._explainer is None:
+            raise ExplainError("the model was released without what explains it")
+        contributions = self._explainer.contributions(compute_features(self._features, states, as_of), column)
+        scored = self._active(states, as_of)
+        return explain(self.settings.features, contributions, states, as_of=as_of, scored=scored)
+
+    def _active(self, states: UserStates, as_of: int) -> npt.NDArray[np.bool_]:
+        return np.asarray(states.last_at >= as_of - self.settings.active_days * DAY_US)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
+from models.churn.reasons import Explanation
 from models.churn.scorer import ChurnStatus
 from serving.churn import ChurnAnswer
 from serving.deps import FactIngest, UserScoring
@@ -12,6 +13,7 @@ from serving.middleware import Call, call_of
 from serving.schemas import (
     PROBLEM_RESPONSES,
     Churn,
+    Explained,
     Id,
     ModelRef,
     Profile,
@@ -46,9 +48,11 @@ async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) 
     """Score up to 1,000 users: who is about to leave. A result for each, in order; nothing is stored.
 
     A user without any activity is a `cold_start`, one not active lately `inactive`: neither has probabilities.
+    With `explain`, up to 100 users, and reasons for the score of the longest horizon asked for.
     """
     as_of = to_us(body.as_of) if body.as_of else None
-    return _scores(await scoring.score(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
+    answer = scoring.explain if body.explain else scoring.score
+    return _scores(await answer(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
 
 
 @router.put("/users/{user_id}")
@@ -68,6 +72,7 @@ def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
         model=ModelRef(
             name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
         ),
+        degraded=list(answer.degraded),
         features_as_of=to_datetime(answer.as_of),
         results=results_of(answer),
     )
@@ -77,21 +82,32 @@ def results_of(answer: ChurnAnswer) -> list[UserScore]:
     """A result per user asked for, in order."""
     settings = answer.model.scorer.settings
     horizons = [(column, settings.horizon_days[column], settings.thresholds[column]) for column in answer.columns]
-    return [
+    explanations = answer.explanations or [None] * len(answer.user_ids)
+    results = [
         UserScore(
-            user_id=user.user_id,
-            status=user.status.value,
+            user_id=user_id,
+            status=status.value,
             churn=[
-                Churn(
-                    horizon_days=days,
-                    probability=user.probability[column],
-                    threshold=threshold,
-                    at_risk=user.probability[column] >= threshold,
-                )
+                Churn(horizon_days=days, probability=row[column], threshold=threshold, at_risk=row[column] >= threshold)
                 for column, days, threshold in horizons
-                if user.status is ChurnStatus.SCORED
+                if status is ChurnStatus.SCORED
             ],
-            reasons=_REASONS[user.status],
+            reasons=_reasons(explanation) if explanation else _REASONS[status],
+            explained=_explained(explanation, horizons[-1][1]) if explanation else None,
         )
-        for user in answer.users
+        for user_id, status, row, explanation in zip(
+            answer.user_ids, answer.scores.status, answer.scores.probability.tolist(), explanations, strict=True
+        )
     ]
+    return [results[row] for row in answer.rows]
+
+
+def _reasons(explanation: Explanation) -> list[Reason]:
+    return [
+        Reason(code=one.code, **one.text._asdict(), contribution=one.contribution, values=dict(one.values))
+        for one in explanation.reasons
+    ]
+
+
+def _explained(explanation: Explanation, horizon_days: int) -> Explained:
+    return Explained(horizon_days=horizon_days, base=explanation.base, raw_score=explanation.raw_score)

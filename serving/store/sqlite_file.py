@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -16,21 +16,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from serving.errors import StoreError, StoreInUseError
+from serving.store.database import Job
+from serving.store.group_writer import GroupWriter
 from serving.store.schema import migrate
-from serving.store.sqlite_writer import Job, SqliteWriter
 
 T = TypeVar("T")
 
 _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL")
-_BUSY_TIMEOUT_S: Final = 5
+TIMEOUT_S: Final = 5.0
+"""How long a write waits, for other processes and for the disk."""
 
 
 class SqliteFile:
-    """An open database file. A job is a function of a connection; StoreError where it fails."""
+    """A ``Database``: an open file."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = _engine(path)
-        self._writing = _engine(path)
+    def __init__(self, path: Path, *, timeout_s: float) -> None:
+        self._engine = _engine(path, timeout_s)
+        self._writing = _engine(path, timeout_s)
         event.listen(self._writing, "begin", _begin_immediate)
         try:
             with self._writing.begin() as connection:
@@ -38,15 +40,23 @@ class SqliteFile:
             self._here, self._there = self._engine.connect(), self._engine.connect()
         except SQLAlchemyError as error:
             raise StoreError(f"{path} can't be opened: {error}") from error
-        self._writer = SqliteWriter(self._writing)
+        self._thread = ThreadPoolExecutor(1, "sqlite-writer")
+        self._writer = GroupWriter(self._transaction, timeout_s=timeout_s)
         self._reader = ThreadPoolExecutor(1, "sqlite-reader")
 
     async def write(self, job: Job[T]) -> T:
-        """The result of a job once all its changes are on disk."""
+        """See ``Database``."""
         return await self._writer.write(job)
 
+    async def _transaction(self, jobs: list[Job[Any]]) -> list[Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, jobs)
+
+    def _run(self, jobs: list[Job[Any]]) -> list[Any]:
+        with self._writing.begin() as connection:
+            return [job(connection) for job in jobs]
+
     async def read(self, job: Job[T], *, many: bool) -> T:
-        """The result of a job that only reads.
+        """See ``Database``.
 
         A few rows take microseconds, less than changing threads, and are read right here on the event loop; ``many``
         on a thread of their own.
@@ -61,7 +71,8 @@ class SqliteFile:
     async def close(self) -> None:
         """Finish what is being written and read, then let go of the file."""
         await self._writer.close()
-        self._reader.shutdown()
+        for thread in (self._thread, self._reader):
+            thread.shutdown()
         for connection in (self._here, self._there):
             connection.close()
         for engine in (self._writing, self._engine):
@@ -69,10 +80,10 @@ class SqliteFile:
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path) -> AsyncIterator[SqliteFile]:
+async def open_sqlite(path: Path, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[SqliteFile]:
     """The file, made and migrated where needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = SqliteFile(path)
+    file = SqliteFile(path, timeout_s=timeout_s)
     try:
         yield file
     finally:
@@ -101,9 +112,9 @@ def server_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _engine(path: Path) -> Engine:
+def _engine(path: Path, timeout_s: float) -> Engine:
     """An engine whose connections leave transactions to us: each statement alone commits itself."""
-    arguments = {"timeout": _BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
+    arguments = {"timeout": timeout_s, "isolation_level": None, "check_same_thread": False}
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args=arguments, hide_parameters=True)
     event.listen(engine, "connect", _set_pragmas)
     return engine

@@ -21,7 +21,11 @@ class StateUpdate(NamedTuple):
 
 
 class StateStore(Protocol):
-    """States by user. Every method raises StoreError when the store can't do it now."""
+    """States by user. Every method raises StoreError when the store can't do it now.
+
+    A store may lose states, all or some (they expire, a cache is flushed): a user without one is folded anew from the
+    journal. What it may not do is bring an older state back while the watermark stays.
+    """
 
     async def get_many(self, user_ids: Collection[str]) -> dict[str, StoredState]:
         """The states of those users who have one."""
@@ -32,9 +36,13 @@ class StateStore(Protocol):
         ...
 
     async def watermark(self) -> int:
-        """The ``seq`` up to which every fact in the journal is known to be in its user's state."""
+        """The ``seq`` up to which every fact is in its user's state, where the user has one; 0 if that is unknown."""
         ...
 
     async def advance_watermark(self, seq: int) -> None:
         """Move the watermark up to ``seq``, never down."""
+        ...
+
+    async def reset(self, watermark: int) -> None:
+        """Forget every state, and let the watermark stand here."""
         ...

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from models.bundle import GOLDEN, MODEL, Bundle, Golden
-from models.churn.graph import HorizonModel, Linear, churn_graph
+from models.churn.graph import HorizonModel, churn_graph
+from models.churn.linear import Linear
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 
 LN2 = float(np.log(2))
@@ -29,6 +30,7 @@ LINEAR = Linear(
     fill=np.array([2 * LN2, 0.0]),
     centre=np.zeros(2),
     scale=np.ones(2),
+    mean=np.zeros(2),
     coefficients=np.array([1.0, -1.0]),
     intercept=0.5,
 )

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.bundle import Bundle
-from models.churn.graph import CLIP, HorizonModel, Linear
+from models.churn.graph import HorizonModel
+from models.churn.linear import CLIP, Linear
 from models.churn.scorer import INPUT, OUTPUT
 from models.runtime import OnnxRunner
 
@@ -74,7 +75,7 @@ def test_any_float_gives_what_numpy_gives_and_nothing_but_a_probability(
 
 
 def test_a_linear_part_imputes_standardises_and_clips_in_that_order() -> None:
-    linear = Linear(np.array([1.0]), np.array([0.5]), np.array([0.25]), np.array([2.0]), 1.0)
+    linear = Linear(np.array([1.0]), np.array([0.5]), np.array([0.25]), np.zeros(1), np.array([2.0]), 1.0)
     rows = np.array([[np.nan], [-np.expm1(1.0)], [np.expm1(0.75)]], np.float32)
     np.testing.assert_allclose(linear.prepare(rows)[:, 0], [2.0, -CLIP, 1.0], rtol=1e-6)  # (1-.5)/.25, (-1-.5)/.25
     np.testing.assert_allclose(linear.logit(rows), [5.0, 1 - 2 * CLIP, 3.0], rtol=1e-6)

@@ -1,6 +1,6 @@
 """A tiny real churn model, released as the agent releases, and the app around it with a clock that tests hold."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,13 @@ from models.contract import Contract
 from models.pointer import Pointer, write_pointer
 from serving.app import create_app
 from serving.settings import Settings
+from serving.store.database import Database
+from serving.store.postgres import PostgresDatabase, open_postgres
+from serving.store.redis_states import RedisStates, open_redis
+from serving.store.sql_journal import SqlJournal
+from serving.store.sqlite_file import SqliteFile, open_sqlite
+from serving.store.sqlite_states import SqliteStates
+from serving.store.state import StateStore
 
 NOW = datetime(2025, 5, 1, 12, tzinfo=UTC)
 FEATURES = tuple(one.name for one in CHURN_FEATURES)
@@ -173,3 +180,44 @@ def score(client: TestClient) -> Callable[..., dict[str, Any]]:
         return answer.json()
 
     return post
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteFile]:
+    async with open_sqlite(tmp_path / "test.db") as file:
+        yield file
+
+
+@pytest.fixture
+async def postgres_database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    async with open_postgres(postgres_url, timeout_s=5) as database:
+        yield database
+
+
+@pytest.fixture
+async def sqlite_states(sqlite: SqliteFile) -> SqliteStates:
+    return SqliteStates(sqlite)
+
+
+@pytest.fixture
+async def redis_states(redis_url: str, redis_prefix: str) -> AsyncIterator[RedisStates]:
+    async with open_redis(redis_url, ttl_s=3600, timeout_s=5, prefix=redis_prefix) as states:
+        yield states
+
+
+@pytest.fixture(params=["sqlite", "postgres_database"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """Each kind of database, empty."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def journal(database: Database) -> SqlJournal:
+    """Each kind of journal; with ``states``, every pair."""
+    return SqlJournal(database)
+
+
+@pytest.fixture(params=["sqlite_states", "redis_states"])
+def states(request: pytest.FixtureRequest) -> StateStore:
+    """Each kind of state store, empty."""
+    return request.getfixturevalue(request.param)

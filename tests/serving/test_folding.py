@@ -2,41 +2,28 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from features.schema import EVENT_KINDS, kind_code
-from features.state import DAY_US, Event, UserState, thousandths
+from features.state import DAY_US, Event, UserState, UserStates, thousandths
 from serving.errors import StoreError
 from serving.folding import Folder
 from serving.store.journal import Fact, FactType
-from serving.store.sqlite import SqliteJournal, SqliteStates
+from serving.store.sql_journal import SqlJournal
 from serving.store.sqlite_file import open_sqlite
+from serving.store.sqlite_states import SqliteStates
+from serving.store.state import StateUpdate
 from serving.workers import Workers
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def file(tmp_path):
-    async with open_sqlite(tmp_path / "test.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def journal(file):
-    return SqliteJournal(file)
-
-
-@pytest.fixture
-async def states(file):
-    return SqliteStates(file)
-
-
-@pytest.fixture
-async def folder(journal, states):
+def folder(journal, states):
     return Folder(journal, states, Workers())
 
 
@@ -71,26 +58,27 @@ async def test_refreshes_of_one_user_at_once_lose_nothing(journal, states, folde
     assert await states.get_many(["u"]) == {"u": (folded(*range(20_000, 20_050)), 50)}
 
 
-class RacingStates(SqliteStates):
+class RacingStates:
     """Lets another refresh win just before the first put, and a fact arrive after it."""
 
-    def __init__(self, file, journal):
-        super().__init__(file)
+    def __init__(self, states, journal):
+        self.states = states
         self.journal = journal
         self.lost = False
+        self.get_many = states.get_many
 
     async def put_many(self, updates):
         if not self.lost:
             self.lost = True
             await self.journal.append([opened("before", day=19_001)])
-            await Folder(self.journal, SqliteStates(self._file), Workers()).refresh(["u"])
+            await Folder(self.journal, self.states, Workers()).refresh(["u"])
             await self.journal.append([opened("after", day=19_002)])
-        return await super().put_many(updates)
+        return await self.states.put_many(updates)
 
 
-async def test_a_lost_race_is_folded_again_on_top_of_the_winner(file, journal, states):
+async def test_a_lost_race_is_folded_again_on_top_of_the_winner(journal, states):
     await journal.append([opened("a")])
-    await Folder(journal, RacingStates(file, journal), Workers()).refresh(["u"])
+    await Folder(journal, RacingStates(states, journal), Workers()).refresh(["u"])
     assert await states.get_many(["u"]) == {"u": (folded(20_000, 19_001, 19_002), 3)}
 
 
@@ -140,7 +128,7 @@ def test_however_facts_are_cut_into_batches_and_ordered_the_state_is_the_same(tm
 
     async def states_after():
         async with open_sqlite(tmp_path_factory.mktemp("fold") / "test.db") as file:
-            journal, states = SqliteJournal(file), SqliteStates(file)
+            journal, states = SqlJournal(file), SqliteStates(file)
             folder = Folder(journal, states, Workers())
             for start in range(0, len(order), size):
                 batch = [events[place] for place in order[start : start + size]]
@@ -160,3 +148,112 @@ def test_however_facts_are_cut_into_batches_and_ordered_the_state_is_the_same(tm
         for user_id in {one[0] for one in events}
     }
     assert asyncio.run(states_after()) == expected
+
+
+class ReadOnlyStates:
+    """Can be read, not written."""
+
+    def __init__(self, states):
+        self.get_many = states.get_many
+
+    async def put_many(self, updates):
+        raise StoreError("read-only")
+
+
+async def filled(journal, folder, n_users=250):
+    """Facts of so many users, folded; the bytes of their states."""
+    await journal.append([opened(f"{n}-{day}", f"u{n}", 20_000 + n + day) for day in range(3) for n in range(n_users)])
+    await folder.repair()
+    return {f"u{n}": folded(*range(20_000 + n, 20_003 + n)) for n in range(n_users)}
+
+
+async def encoded_states(states, user_ids):
+    return {user_id: one.encoded for user_id, one in (await states.get_many(list(user_ids))).items()}
+
+
+async def test_a_lost_state_is_folded_anew_for_its_score_and_kept(journal, states, folder):
+    expected = await filled(journal, folder)
+    await states.reset(await journal.last_seq())
+    found = await folder.states_at([*expected, "never seen"], 30_000 * DAY_US)
+    whole = UserStates.decode([*expected.values(), UserState().encode()])
+    assert np.array_equal(found.latest_at, whole.latest_at)
+    assert np.array_equal(found.rows, whole.rows)
+    assert await encoded_states(states, [*expected, "never seen"]) == expected
+
+
+async def test_a_lost_state_is_folded_whole_when_the_user_comes_back(journal, states, folder):
+    expected = await filled(journal, folder)
+    await states.reset(await journal.last_seq())
+    await journal.append([opened("new", "u7", 21_000)])
+    await folder.refresh(["u7"])
+    assert (await states.get_many(["u7"]))["u7"].encoded == folded(20_007, 20_008, 20_009, 21_000)
+    assert await encoded_states(states, expected) == {"u7": folded(20_007, 20_008, 20_009, 21_000)}
+
+
+async def test_a_lost_state_is_scored_though_it_can_not_be_put_back(journal, states, folder):
+    expected = await filled(journal, folder, n_users=3)
+    await states.reset(await journal.last_seq())
+    read_only = Folder(journal, ReadOnlyStates(states), Workers())
+    assert len((await read_only.states_at(list(expected), 30_000 * DAY_US)).rows) == 9
+
+
+@pytest.mark.parametrize("garbled", [b"\x02" + folded(20_000)[1:], b"", b"\x01short", folded(20_000) + b"x"])
+async def test_a_state_that_can_not_be_read_is_folded_anew(journal, states, folder, garbled):
+    await journal.append([opened("a"), opened("b", "v")])
+    await states.put_many([StateUpdate("u", garbled, 1, 0), StateUpdate("v", garbled, 2, 0)])
+    assert (await folder.states_at(["u"], 30_000 * DAY_US)).latest_at.tolist() == [20_000 * DAY_US]
+    await folder.refresh(["v"])
+    assert await encoded_states(states, ["u", "v"]) == {"u": folded(20_000), "v": folded(20_000)}
+
+
+async def test_rebuilding_gives_every_state_bit_for_bit_and_nothing_else(journal, states, folder):
+    expected = await filled(journal, folder)
+    before = await states.get_many([*expected, "ghost"])
+    await states.put_many([StateUpdate("ghost", folded(1), 5, 0), StateUpdate("u1", b"spoilt", 9_999, 252 + 250)])
+    progress = [one async for one in folder.rebuild()]
+    assert progress == [(750, 750)]
+    assert await states.get_many([*expected, "ghost"]) == before
+    assert before.keys() == expected.keys()
+    assert await states.watermark() == 750
+
+
+async def test_rebuilding_beside_a_server_that_takes_events_loses_none(journal, states, folder):
+    await filled(journal, folder, n_users=50)
+    server = Folder(journal, states, Workers())
+
+    async def serve():
+        for n in range(20):
+            await journal.append([opened(f"late-{n}", f"u{n}", 20_500)])
+            await server.refresh([f"u{n}"])
+
+    async def rebuild():
+        async for _ in folder.rebuild():
+            pass
+
+    await asyncio.gather(serve(), rebuild())
+    days = {n: [20_000 + n, 20_001 + n, 20_002 + n] + [20_500] * (n < 20) for n in range(50)}
+    assert await encoded_states(states, [f"u{n}" for n in days]) == {f"u{n}": folded(*own) for n, own in days.items()}
+
+
+async def test_states_ahead_of_a_restored_journal_are_folded_anew(journal, states, folder):
+    await journal.append([opened("a")])
+    await states.put_many([StateUpdate("u", folded(20_000, 20_001), 7, 0)])  # of a journal that was lost
+    await states.advance_watermark(7)
+    await folder.repair()
+    assert await states.watermark() == 1
+    assert (await folder.states_at(["u"], 30_000 * DAY_US)).latest_at.tolist() == [20_000 * DAY_US]
+
+
+async def test_a_folder_is_level_from_its_first_repair_until_a_fold_fails(journal, states):
+    folder = Folder(journal, states, Workers())
+    assert not folder.is_level
+    await folder.repair()
+    assert folder.is_level
+    await journal.append([opened("a")])
+    folder._states = ReadOnlyStates(states)
+    with pytest.raises(StoreError):
+        await folder.refresh(["u"])
+    assert not folder.is_level
+    folder._states = states
+    await folder.repair()
+    assert folder.is_level

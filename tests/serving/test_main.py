@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import itertools
 import json
 import random
 import re
@@ -11,17 +12,16 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from features.state import UserState
 from serving.__main__ import main
 from serving.folding import fold
-from serving.store.sqlite import SqliteJournal, SqliteStates
-from serving.store.sqlite_file import open_sqlite
-from serving.store.tables import FACTS
+from serving.settings import Settings
+from serving.store.stores import open_stores
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +57,16 @@ class Server:
             else:
                 return self
         raise AssertionError(self.log.read_text())
+
+    def wait_until_closed(self):
+        """Until no further connection is taken."""
+        for _ in range(1000):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
+            except OSError:
+                return
+            time.sleep(0.01)
+        raise AssertionError("still open")
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
@@ -144,49 +154,142 @@ def test_revoking_ends_all_keys_of_a_label(capsys):
         assert capsys.readouterr().out == f"revoked {n}\n"
 
 
-@pytest.mark.slow
-def test_killed_during_ingest_nothing_acknowledged_is_lost_and_nothing_counts_twice(serve, data_dir, monkeypatch):
+def test_a_store_that_is_not_there_is_one_line_with_exit_2(monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("MINGJIAN_JOURNAL_URL", f"postgresql://me:secret@127.0.0.1:{port}/none")
+    assert main(["create-key", "--scopes", "score", "--label", "x"]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("serving: the PostgreSQL journal can't be opened: ")
+    assert complaint.count("\n") == 1
+    assert "secret" not in complaint
+
+
+@pytest.fixture
+def postgres_and_redis(monkeypatch, postgres_url, own_redis):
+    """The processes started here and ``main`` keep nothing in SQLite."""
+    monkeypatch.setenv("MINGJIAN_JOURNAL_URL", postgres_url)
+    monkeypatch.setenv("MINGJIAN_STATE_URL", own_redis.url)
+
+
+@pytest.fixture(params=["sqlite", "postgres_and_redis"])
+def stores(request):
+    """Each pair that is meant for production."""
+    if request.param != "sqlite":
+        request.getfixturevalue(request.param)
+
+
+@pytest.mark.usefixtures("postgres_and_redis")
+def test_servers_share_postgres_and_redis(serve, capsys):
+    """Two servers: a key made once opens both, and what one takes the other scores."""
+    first, second = serve(), serve()
+    main(["create-key", "--scopes", "ingest,score", "--label", "app"])
+    header = {"X-API-Key": capsys.readouterr().out.strip()}
+    event = {"event_id": "e", "user_id": "u", "event": "open", "occurred_at": "2025-01-01T00:00:00Z"}
+    for server, status in ((first, "accepted"), (second, "duplicate")):
+        assert server.call("POST", "/v1/events", {"events": [event]}, **header)[1]["results"][0]["status"] == status
+    assert main(["revoke-key", "--label", "app"]) == 0
+    assert capsys.readouterr().out == "revoked 1\n"
+
+
+@pytest.mark.usefixtures("stores")
+def test_a_rebuild_gives_every_state_bit_for_bit_while_a_server_runs(serve, monkeypatch, capsys):
     monkeypatch.setenv("MINGJIAN_OPEN_ACCESS", "true")
-    rng, acknowledged, sent = random.Random(1), set(), 0
+    server = serve()
+    for n in range(5):
+        assert server.call("POST", "/v1/events", {"events": events_of([f"{n}-{m}" for m in range(40)])})[0] == 200
+    _, states = asyncio.run(contents())
+    assert len(states) == len(USERS)
+    assert main(["rebuild-state"]) == 0
+    assert "200 of 200" in capsys.readouterr().err
+    assert asyncio.run(contents())[1] == states
 
-    def ingest(server, thread):
-        nonlocal sent
-        while True:
-            sent += 1
-            ids = [f"{thread}-{sent}-{n}" for n in range(20)]
-            events = [
-                {"event_id": one, "user_id": f"u{n % 7}", "event": "open", "occurred_at": "2025-01-01T00:00:00Z"}
-                for n, one in enumerate(ids)
-            ]
-            try:
-                status, _ = server.call("POST", "/v1/events", {"events": events})
-            except (OSError, http.client.HTTPException):
-                return
-            assert status == 200
-            acknowledged.update(ids)
 
-    for _ in range(5):
+def test_sigterm_lets_a_request_under_way_finish_and_takes_no_other(serve, monkeypatch):
+    monkeypatch.setenv("MINGJIAN_OPEN_ACCESS", "true")
+    server = serve()
+    body = json.dumps({"events": events_of(["a", "b"])}).encode()
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as under_way:
+        under_way.sendall(head.encode() + body[:20])
+        server.call("GET", "/livez")  # by now the first request is read too
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_until_closed()
+        under_way.sendall(body[20:])
+        answer = b"".join(iter(lambda: under_way.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b'"accepted"') == 2
+    assert server.process.wait(20) == 0
+    entries, states = asyncio.run(contents())
+    assert sum(map(len, entries.values())) == 2
+    assert len(states) == 2
+
+
+N_KILLS = 50
+USERS = [f"u{n}" for n in range(7)]
+
+
+def events_of(event_ids):
+    """An event for each id, of users in turn."""
+    return [
+        {"event_id": one, "user_id": USERS[n % 7], "event": "open", "occurred_at": "2025-01-01T00:00:00Z"}
+        for n, one in enumerate(event_ids)
+    ]
+
+
+class Sender(threading.Thread):
+    """Sends batches until the server is gone; keeps those that were acknowledged."""
+
+    def __init__(self, server, name):
+        super().__init__()
+        self._server = server
+        self._name = name
+        self.acknowledged = []
+        self.statuses = set()
+
+    def run(self):
+        with suppress(OSError, http.client.HTTPException):
+            for n in itertools.count():
+                batch = events_of(f"{self._name}-{n}-{m}" for m in range(20))
+                status, answer = self._server.call("POST", "/v1/events", {"events": batch})
+                self.statuses |= {status, *(one["status"] for one in answer["results"])}
+                self.acknowledged.append(batch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("stores")
+def test_killed_during_ingest_nothing_acknowledged_is_lost_and_nothing_counts_twice(serve, monkeypatch):
+    monkeypatch.setenv("MINGJIAN_OPEN_ACCESS", "true")
+    rng, acknowledged = random.Random(1), []
+    for kill in range(N_KILLS):
         server = serve()
-        threads = [threading.Thread(target=ingest, args=(server, n)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        time.sleep(rng.uniform(0.05, 0.4))
+        senders = [Sender(server, f"{kill}-{n}") for n in range(3)]
+        for sender in senders:
+            sender.start()
+        time.sleep(rng.uniform(0, 0.2))  # the moment of the kill is what varies here: there is nothing to wait for
         server.stop(signal.SIGKILL)
-        for thread in threads:
-            thread.join()
-    assert serve().stop() == 0  # the start repairs what the last kill left
-    event_ids, entries, states = asyncio.run(contents(data_dir / "mingjian.db"))
-    assert len(acknowledged) > 100
-    assert acknowledged <= set(event_ids)
-    assert len(event_ids) == len(set(event_ids)) == sum(map(len, entries.values()))
+        for sender in senders:
+            sender.join()
+            assert sender.statuses <= {200, "accepted"}
+            acknowledged += sender.acknowledged
+    server = serve()  # the start repairs what the last kill left
+    entries, states = asyncio.run(contents())
     assert states == {user_id: fold(UserState(), own).encode() for user_id, own in entries.items()}
+    for batch in acknowledged:
+        _, answer = server.call("POST", "/v1/events", {"events": batch})
+        assert {one["status"] for one in answer["results"]} == {"duplicate"}
+    assert asyncio.run(contents()) == (entries, states)
+    assert main(["rebuild-state"]) == 0
+    assert asyncio.run(contents()) == (entries, states)
+    assert sum(map(len, entries.values())) >= 20 * len(acknowledged) > 20 * N_KILLS
 
 
-async def contents(database):
-    """The event ids in the journal, and by user the journal's entries and the encoded state."""
-    users = [f"u{n}" for n in range(7)]
-    async with open_sqlite(database) as file:
-        entries = await SqliteJournal(file).entries(dict.fromkeys(users, 0))
-        stored = await SqliteStates(file).get_many(users)
-        event_ids = await file.read(lambda opened: opened.scalars(select(FACTS.c.event_id)).all(), many=False)
-    return event_ids, entries, {user_id: one.encoded for user_id, one in stored.items()}
+async def contents():
+    """By user: the journal's entries, and the encoded state."""
+    async with open_stores(Settings()) as stores:
+        entries = await stores.journal.entries(dict.fromkeys(USERS, 0))
+        stored = await stores.states.get_many(USERS)
+    return entries, {user_id: one.encoded for user_id, one in stored.items()}

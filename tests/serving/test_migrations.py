@@ -4,6 +4,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from serving.store.schema import migrate
 from serving.store.tables import METADATA
@@ -17,15 +18,27 @@ def connection(tmp_path):
     engine.dispose()
 
 
-def test_migrations_give_the_tables_of_the_metadata(connection):
+def require_same_tables(connection):
     migrate(connection)
     assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
     assert set(inspect(connection).get_table_names()) - {"alembic_version"} == set(METADATA.tables)
 
 
+def test_migrations_give_the_tables_of_the_metadata(connection):
+    require_same_tables(connection)
+
+
+@pytest.mark.anyio
+async def test_postgres_gets_the_same_tables_by_the_same_migrations(postgres_url):
+    engine = create_async_engine(postgres_url.replace("postgresql", "postgresql+asyncpg", 1))
+    async with engine.begin() as connection:
+        await connection.run_sync(require_same_tables)
+    await engine.dispose()
+
+
 def test_migrating_again_changes_nothing(connection):
     migrate(connection)
-    connection.execute(text("INSERT INTO watermarks VALUES ('states', 7)"))
+    connection.execute(text("UPDATE watermarks SET seq = 7"))
     migrate(connection)
     assert connection.execute(text("SELECT seq FROM watermarks")).scalar_one() == 7
 

@@ -32,7 +32,7 @@ def test_what_is_above_the_limit_is_refused_with_a_time_to_try_again(ask_at_once
     *scores, live, ready, again, metrics = ask_at_once(5)
     assert [one.status_code for one in scores] == [200, 200, 503, 503, 503]
     for refused in scores[2:]:
-        assert refused.json()["code"] == "overloaded"
+        assert refused.json()["code"] == "busy"
         assert refused.headers["content-type"] == "application/problem+json"
         assert int(refused.headers["retry-after"]) > 0
         assert refused.headers["x-request-id"] == refused.json()["request_id"]

@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import json
 import re
+import resource
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from models.bundle import GOLDEN, MODEL, Golden
 from models.churn.scorer import INPUT
 from models.contract import Contract
 from models.pointer import pointer_path
+from serving.churn import CHURN
 from serving.metrics import Metrics
 from serving.slots import Slots, Task
 
@@ -226,7 +229,7 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing(client, world, send, even
     callers = [threading.Thread(target=score_on) for _ in range(4)]
     for caller in callers:
         caller.start()
-    for version in range(1, 11):
+    for version in range(1, 21):
         pointer = world.registry.release(bias=version / 10)
         biases[pointer.digest] = version / 10
         wait_for(lambda digest=pointer.digest: live(client)["digest"] == digest)
@@ -238,3 +241,22 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing(client, world, send, even
     for body in (one.json() for one in answers):
         expected = 1 / (1 + np.exp(-(biases[body["model"]["digest"]] + 0.2)))
         assert [one["churn"][0]["probability"] for one in body["results"]] == [pytest.approx(expected, abs=1e-6)] * 2
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_two_hundred_swaps_leave_memory_flat(world):
+    """Two bundles in turn, so that only what a swap keeps could grow; the allocator settles within the first fifty."""
+    slots = Slots(world.settings.bundles, [CHURN], metrics=Metrics(), clock=world.clock)
+    digests = [world.registry.bundle(bias).digest for bias in (0.0, 1.0)]
+    sizes = []
+    for swap in range(250):
+        world.registry.point(digests[swap % 2])
+        await slots.follow()
+        assert slots.champion(CHURN).pointer.digest == digests[swap % 2]
+        sizes.append(resident_bytes())
+    assert max(sizes[50:]) - sizes[50] < 8 * 2**20

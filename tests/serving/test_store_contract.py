@@ -1,41 +1,18 @@
-"""What every journal and state store must do; each implementation is a parameter of ``stores``."""
+"""What every journal, key store and state store must do, on the real servers."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from serving.store.journal import AppendStatus, Fact, FactType, Journal
-from serving.store.sqlite import SqliteJournal, SqliteStates
-from serving.store.sqlite_file import open_sqlite
-from serving.store.state import StateStore, StateUpdate, StoredState
+from serving.errors import StoreError
+from serving.store.journal import AppendStatus, Fact, FactType
+from serving.store.keys import StoredKey
+from serving.store.sql_journal import SqlJournal
+from serving.store.sql_keys import SqlKeys
+from serving.store.state import StateUpdate, StoredState
 
 ACCEPTED, DUPLICATE, CONFLICT = AppendStatus
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def sqlite(folder: Path) -> AsyncIterator[tuple[Journal, StateStore]]:
-    async with open_sqlite(folder / "test.db") as file:
-        yield SqliteJournal(file), SqliteStates(file)
-
-
-@pytest.fixture(params=[sqlite])
-async def stores(request, tmp_path):
-    async with request.param(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def journal(stores):
-    return stores[0]
-
-
-@pytest.fixture
-async def states(stores):
-    return stores[1]
 
 
 def fact(event_id, user_id="u", at=1, **fields):
@@ -125,3 +102,63 @@ async def test_the_watermark_only_rises(states):
     for seq, stands in ((5, 5), (3, 5), (8, 8)):
         await states.advance_watermark(seq)
         assert await states.watermark() == stands
+
+
+async def test_a_state_may_be_put_again_at_the_seq_where_it_stands(states):
+    await states.put_many([StateUpdate("u", b"another version", 3, 0)])
+    assert await states.put_many([StateUpdate("u", b"healed", 3, 3)]) == set()
+    assert await states.get_many(["u"]) == {"u": StoredState(b"healed", 3)}
+
+
+async def test_a_reset_forgets_every_state_and_may_lower_the_watermark(states):
+    await states.put_many([StateUpdate(f"u{n}", b"x", 1, 0) for n in range(2_500)])
+    await states.advance_watermark(9)
+    await states.reset(4)
+    assert await states.get_many([f"u{n}" for n in range(2_500)]) == {}
+    assert await states.watermark() == 4
+    assert await states.put_many([StateUpdate("u1", b"y", 2, 1)]) == {"u1"}
+
+
+async def test_nothing_asked_is_nothing_answered(journal, states):
+    assert (await states.get_many([]), await states.put_many([]), await journal.entries({})) == ({}, set(), {})
+
+
+async def test_a_long_batch_full_of_repeats_is_appended_once(journal):
+    batch = [fact(str(n), f"u{n % 7}", value=n / 8, note_id="笔记", session_id="s") for n in range(1000)]
+    assert await journal.append(batch) == [ACCEPTED] * 1000
+    assert await journal.append(batch) == [DUPLICATE] * 1000
+    assert await journal.last_seq() == 1000
+
+
+async def test_whoever_has_read_up_to_a_seq_never_misses_a_smaller_one(database):
+    """Two writers that know nothing of each other, as two servers, and a reader that follows."""
+    writers, seen, mark = [SqlJournal(database) for _ in range(2)], 0, 0
+
+    async def write(writer):
+        for batch in range(20):
+            await writers[writer].append([fact(f"{writer}-{batch}-{n}") for n in range(5)])
+
+    writing = asyncio.gather(write(0), write(1))
+    while not writing.done() or mark < await writers[0].last_seq():
+        entries = (await writers[0].entries({"u": mark})).get("u", [])
+        seen, mark = seen + len(entries), entries[-1].seq if entries else mark
+        await asyncio.sleep(0)
+    assert seen == 200
+
+
+async def test_a_batch_that_can_not_be_appended_leaves_nothing_and_uses_no_seq(journal):
+    with pytest.raises(StoreError):
+        await journal.append([fact("a"), fact("b")._replace(user_id=None)])
+    assert await journal.last_seq() == 0
+    assert await journal.append([fact("a")]) == [ACCEPTED]
+    assert await seqs(journal, u=0) == {"u": [1]}
+
+
+async def test_keys_are_found_by_hash_and_revoked_by_label(database):
+    keys = SqlKeys(database)
+    first, second = (StoredKey(name, "app", frozenset({"score", "ingest"}), 5) for name in ("a", "b"))
+    await keys.add(first)
+    await keys.add(second)
+    assert (await keys.find("a"), await keys.find("c")) == (first, None)
+    assert [await keys.revoke("app", 7), await keys.revoke("app", 8)] == [2, 0]
+    assert await keys.find("b") == second._replace(revoked_at=7)

@@ -8,7 +8,6 @@ import pytest
 from features.state import UserState
 from serving.instants import to_us
 from serving.routers.users import results_of
-from serving.store.state import StateUpdate
 
 
 def test_an_answer_says_which_model_as_of_when_and_for_whom(score, send, event, world):
@@ -155,19 +154,3 @@ def test_many_requests_at_once_each_get_their_own_users_score(client, score, sen
 
     answers = [results_of(one) for one in client.portal.call(at_once)]
     assert [[one.model_dump() for one in answer] for answer in answers] == alone
-
-
-def test_a_request_that_can_not_be_answered_spoils_no_other(client, send, event):
-    send(event("good"), event("broken"))
-    services = client.app.state.services
-    stored = client.portal.call(services.states.get_many, ["broken"])["broken"]
-    broken = StateUpdate("broken", b"\x63" + stored.encoded[1:], stored.applied_seq + 1, stored.applied_seq)
-    client.portal.call(services.states.put_many, [broken])
-
-    async def at_once():
-        asked = (services.churn.score([one], as_of=None, horizon_days=None) for one in ("good", "broken"))
-        return await asyncio.gather(*asked, return_exceptions=True)
-
-    good, failed = client.portal.call(at_once)
-    assert good.users[0].user_id == "good"
-    assert isinstance(failed, ValueError)
