@@ -1,6 +1,7 @@
 """What is measured. Each part takes the world and gives plain figures."""
 
 import os
+import secrets
 import statistics
 import sys
 import tempfile
@@ -24,8 +25,8 @@ SECONDS: Final = 2.0
 CONNECTIONS: Final = 8
 MANY_CONNECTIONS: Final = 512
 LOADS: Final = (0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0)
-STORES: Final[dict[str, dict[str, str]]] = {"SQLite": {}}
-"""The pairs of stores that events are sent to, by the settings that choose them."""
+_URLS: Final = {"BENCH_JOURNAL_URL": "MINGJIAN_JOURNAL_URL", "BENCH_STATE_URL": "MINGJIAN_STATE_URL"}
+"""Environment variables that name a PostgreSQL and a Redis to send events to, and the settings they become."""
 
 Figures = dict[str, Any]
 
@@ -65,15 +66,21 @@ def load(world: World) -> Figures:
 
 
 def ingest(world: World) -> Figures:
-    """Durable events a second, sent in batches on two connections to an empty store."""
+    """Durable events a second, sent in batches on two connections: to an empty SQLite file, and to the other stores.
+
+    Those are the PostgreSQL and the Redis that BENCH_JOURNAL_URL and BENCH_STATE_URL name, where they are set.
+    """
+    pairs: dict[str, dict[str, str]] = {"SQLite": {}}
+    if _URLS.keys() <= os.environ.keys():
+        pairs["PostgreSQL + Redis"] = {setting: os.environ[name] for name, setting in _URLS.items()}
     found: dict[str, list[float]] = {}
-    for round_ in range(3):
-        for stores, settings in STORES.items():
+    for _ in range(3):
+        for stores, settings in pairs.items():
             with (
                 tempfile.TemporaryDirectory(dir=HOME) as folder,
                 world.server(data=Path(folder), settings=settings) as (server, key),
             ):
-                target = Target(server.port, "/v1/events", world.batches(f"{round_}-"), {"X-API-Key": key})
+                target = Target(server.port, "/v1/events", world.batches(secrets.token_hex(4)), {"X-API-Key": key})
                 answers = closed_loop(target, connections=2, seconds=5, once=True)
             found.setdefault(stores, []).append(answers.rate * BATCH)
     return found

@@ -33,8 +33,8 @@ def write(results: Mapping[str, Figures]) -> None:
 
 _HEAD: Final = """# Benchmarks
 
-`make bench` measures all of this again and writes this page (`python -m benchmarks load` only a part). The server runs
-on one core, the load comes from the other, over loopback. Keys, validation, metrics and logs are on, as in production;
+`make bench` measures all of this again and writes this page (`make bench PARTS=load` only a part; with `BENCH_JOURNAL_URL` and
+`BENCH_STATE_URL`, events go to that PostgreSQL and Redis too). The server runs on one core, the load comes from the other, over loopback. Keys, validation, metrics and logs are on, as in production;
 the churn model is trained on the sample community and the store holds 1,000 of its users. Every figure is the median of
 runs that take turns; ratios come first, because they carry over to other machines."""
 
