@@ -33,10 +33,11 @@ def write(results: Mapping[str, Figures]) -> None:
 
 _HEAD: Final = """# Benchmarks
 
-`make bench` measures all of this again and writes this page (`make bench PARTS=load` only a part; with `BENCH_JOURNAL_URL` and
-`BENCH_STATE_URL`, events go to that PostgreSQL and Redis too). The server runs on one core, the load comes from the other, over loopback. Keys, validation, metrics and logs are on, as in production;
-the churn model is trained on the sample community and the store holds 1,000 of its users. Every figure is the median of
-runs that take turns; ratios come first, because they carry over to other machines."""
+`make bench` measures all of this again and writes this page; `make bench PARTS=load` measures only a part, and with
+`BENCH_JOURNAL_URL` and `BENCH_STATE_URL` set, events go to that PostgreSQL and Redis too. The server runs on one core,
+the load comes from the other, over loopback. Keys, validation, metrics and logs are on, as in production; the churn
+model is trained on the sample community and the store holds 1,000 of its users. Every figure is the median of runs that
+take turns; ratios come first, because they carry over to other machines."""
 
 
 def _row(what: str, measured: str, aim: str, reached: bool) -> str:
@@ -175,7 +176,8 @@ def _conditions() -> str:
     peers = ", ".join(one.replace("==", " ") for packages in PACKAGES.values() for one in packages if "==" in one)
     return f"""## Conditions
 
-{cpu.strip()}, {os.cpu_count()} virtual cores shared with other work: compare ratios, not rates.
+{cpu.strip()}, {os.cpu_count()} virtual cores. The figures here were taken while both cores were shared with
+other work, which costs rates and latencies up to two thirds: compare ratios, and measure on a quiet machine.
 {platform.system()} {platform.release()}, Python {platform.python_version()}, {ours}. Peers: {peers}."""
 
 
