@@ -23,17 +23,17 @@ class OnnxRunner:
 
     def __init__(self, bundle: Bundle) -> None:
         self._session = _open_session(bundle)
-        self._outputs = [tensor.name for tensor in bundle.contract.outputs]
-        self.inputs = bundle.contract.inputs
-        _require_same("inputs", self.inputs, self._session.get_inputs())
-        _require_same("outputs", bundle.contract.outputs, self._session.get_outputs())
-        self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in self.inputs}
+        self.contract = bundle.contract
+        self._outputs = [tensor.name for tensor in self.contract.outputs]
+        _require_same("inputs", self.contract.inputs, self._session.get_inputs())
+        _require_same("outputs", self.contract.outputs, self._session.get_outputs())
+        self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in self.contract.inputs}
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         """The outputs by name; ContractError for inputs of other names, dtypes or shapes than the contract's."""
         if inputs.keys() != self._dtypes.keys():
             raise ContractError(f"the inputs are {sorted(inputs)}, expected {sorted(self._dtypes)}")
-        for tensor in self.inputs:
+        for tensor in self.contract.inputs:
             array = inputs[tensor.name]
             if array.dtype != self._dtypes[tensor.name] or not _fits(array.shape, tensor.shape):
                 raise ContractError(

@@ -20,10 +20,12 @@ from serving.ingest import Ingest
 from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
-from serving.routers import events, health, models, users
+from serving.openapi import DescribedApi
+from serving.routers import events, health, inference, models, users
 from serving.security import KeyRing
 from serving.settings import Settings
 from serving.slots import Slots
+from serving.store.measured import measured
 from serving.store.stores import Stores, only_server, open_stores
 from serving.workers import Workers
 
@@ -44,14 +46,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
             app.state.services = await _start(stack, settings, metrics, clock)
             yield
 
-    app = FastAPI(
+    app = DescribedApi(
         title="Mingjian 明鉴",
         version=VERSION,
         description="Who is about to leave, and what should we do for them?",
         lifespan=lifespan,
     )
-    for router in (users.router, events.router, models.router, health.router):
-        app.router.routes.extend(router.routes)  # to find a route through an included router takes 10 us longer
+    for router in (users.router, events.router, models.router, inference.router, health.router):
+        app.include_router(router)
     for error in (ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
@@ -84,7 +86,9 @@ async def _first_repair(folder: Folder) -> None:
 
 
 def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Metrics, clock: Clock) -> Services:
-    journal, keys, states = stores
+    journal = measured(stores.journal, "journal", metrics.store)
+    keys = measured(stores.keys, "keys", metrics.store)
+    states = measured(stores.states, "states", metrics.store)
     folder = Folder(journal, states, workers)
     slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
     return Services(
@@ -95,5 +99,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
         churn=ChurnScoring(slots, folder, workers, metrics=metrics, clock=clock),
+        workers=workers,
         metrics=metrics,
+        max_body_bytes=settings.max_body_bytes,
     )

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from typing import Final
 
 from serving.logs import failure
 
 _log = logging.getLogger(__name__)
+
+_CANCEL_AGAIN_S: Final = 0.5
 
 
 @asynccontextmanager
@@ -17,9 +20,9 @@ async def repeated(step: Callable[[], Awaitable[None]], *, every_s: float) -> As
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # a client library may take a cancellation for a failure of its own: then it comes again
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
 
 
 async def _repeat(step: Callable[[], Awaitable[None]], every_s: float) -> None:

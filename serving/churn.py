@@ -9,11 +9,11 @@ from typing import Final, Self
 from features.schema import KIND_CODES
 from features.state import DAY_US, Event, UserState, UserStates
 from models.churn.reasons import Explanation
-from models.churn.scorer import TASK, ChurnScorer, ChurnScores
+from models.churn.scorer import TASK, ChurnScorer, ChurnScores, ChurnStatus
 from models.errors import BundleError, ExplainError
 from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
-from serving.instants import CLOCK_SKEW_US, Clock
+from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
 from serving.slots import LiveModel, Slots, Task
 from serving.together import Together
@@ -72,6 +72,7 @@ class ChurnScoring:
         self._folder = folder
         self._workers = workers
         self._metrics = metrics
+        self._batch_size = metrics.batch_size.labels("score")
         self._clock = clock
         self._together = Together(self._score_each, at_most=_TOGETHER)
 
@@ -121,18 +122,27 @@ class ChurnScoring:
         rows = {user_id: row for row, user_id in enumerate(dict.fromkeys(user_ids))}
         states = await self._folder.states_at(list(rows), as_of)
         scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
+        self._count(model, states, scores, as_of)
         columns = range(len(model.scorer.settings.horizon_days))
         places = [rows[user_id] for user_id in user_ids]
         degraded = [] if self._folder.is_level else ["states"]
         return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded=degraded), states
 
     def _choose(self, answer: ChurnAnswer, horizon_days: Sequence[int] | None) -> ChurnAnswer:
-        """The answer at the horizons asked for, counted."""
-        model = answer.model
-        columns = _columns(model.scorer.settings.horizon_days, horizon_days)
-        for status, n in Counter(answer.scores.status).items():
-            self._metrics.scores.labels(model.model, model.pointer.version, status).inc(n)
+        """The answer at the horizons asked for."""
+        columns = _columns(answer.model.scorer.settings.horizon_days, horizon_days)
         return answer if columns == answer.columns else replace(answer, columns=columns)
+
+    def _count(self, model: LiveModel[ChurnScorer], states: UserStates, scores: ChurnScores, as_of: int) -> None:
+        labels = model.model, model.pointer.version
+        self._batch_size.observe(len(states))
+        for status, n in Counter(scores.status).items():
+            self._metrics.scores.labels(*labels, status).inc(n)
+        users = zip(scores.status, states.latest_at.tolist(), scores.probability.tolist(), strict=True)
+        scored = [(latest_at, row) for status, latest_at, row in users if status is ChurnStatus.SCORED]
+        self._metrics.feature_age.observe([(as_of - latest_at) / SECOND_US for latest_at, _ in scored])
+        for place, days in enumerate(model.scorer.settings.horizon_days):
+            self._metrics.probability.observe([row[place] for _, row in scored], *labels, str(days))
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

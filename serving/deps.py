@@ -1,22 +1,25 @@
 """What routers depend on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.openapi.models import APIKey
+from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
 from serving.churn import ChurnScoring
 from serving.folding import Folder
 from serving.ingest import Ingest
+from serving.json_body import JsonRequest
 from serving.metrics import Metrics
 from serving.security import KeyRing, Scope
 from serving.slots import Slots
 from serving.store.journal import Journal
 from serving.store.state import StateStore
+from serving.workers import Workers
 
 S = TypeVar("S")
 
@@ -34,7 +37,9 @@ class Services:
     folder: Folder
     ingest: Ingest
     churn: ChurnScoring
+    workers: Workers
     metrics: Metrics
+    max_body_bytes: int
 
 
 class Door(SecurityBase, Generic[S]):
@@ -50,11 +55,33 @@ class Door(SecurityBase, Generic[S]):
         self._pick = pick
         self._scopes = scopes
 
+    async def open(self, request: Request) -> None:
+        """UnauthenticatedError or ForbiddenError for a request whose key may not pass."""
+        await services_of(request).key_ring.require(request.headers.get(HEADER), self._scopes)
+        request.state.opened = self
+
     async def __call__(self, request: Request) -> S:
-        """The service; UnauthenticatedError or ForbiddenError for a request that may not have it."""
-        services = services_of(request)
-        await services.key_ring.require(request.headers.get(HEADER), self._scopes)
-        return self._pick(services)
+        """The service. A route that did not open this door before is a mistake of ours, and stays shut."""
+        if getattr(request.state, "opened", None) is not self:
+            raise RuntimeError("a route with a door must be a GuardedRoute")
+        service: S = self._pick(services_of(request))
+        return service
+
+
+class GuardedRoute(APIRoute):
+    """A route that asks for the key before it reads the body: nobody learns anything of a door that is shut to them."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See ``APIRoute``."""
+        handle = super().get_route_handler()
+        doors = [one.call for one in self.dependant.dependencies if isinstance(one.call, Door)]
+
+        async def guarded(request: Request) -> Response:
+            for door in doors:
+                await door.open(request)
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return guarded
 
 
 def services_of(request: Request) -> Services:
@@ -66,3 +93,4 @@ def services_of(request: Request) -> Services:
 UserScoring = Annotated[ChurnScoring, Depends(Door(attrgetter("churn"), Scope.SCORE))]
 FactIngest = Annotated[Ingest, Depends(Door(attrgetter("ingest"), Scope.INGEST))]
 LiveSlots = Annotated[Slots, Depends(Door(attrgetter("slots"), Scope.SCORE, Scope.ADMIN))]
+OpenModels = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE))]

@@ -1,6 +1,6 @@
 """What can go wrong, and the only place that turns it into HTTP: RFC 9457 problems that never echo what was sent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final
 
@@ -69,6 +69,15 @@ class NoModelError(ServingError):
     retry_after_s = 5
 
 
+class NotReadyError(ServingError):
+    """Something that scoring needs does not answer: try again soon."""
+
+    code = "not_ready"
+    status = 503
+    title = "The server is not ready"
+    retry_after_s = 1
+
+
 class StoreError(ServingError):
     """A store can't do its work now: try again soon."""
 
@@ -129,8 +138,13 @@ _BY_STATUS: Final = {
 
 
 async def answer_problem(request: Request, error: Exception) -> JSONResponse:
-    """The problem that an error is to the caller; one not foreseen is a 500 that says nothing about it."""
+    """The problem that an error is to the caller; one not foreseen is a 500 that says nothing about it.
+
+    Below ``/v2`` it is the ``{"error": ...}`` of the Open Inference Protocol instead.
+    """
     known = _known(error)
+    if f"{request.scope['path']}/".startswith("/v2/"):
+        return JSONResponse({"error": known.detail or known.title}, known.status, _headers(known, error))
     problem = problem_of(known, request.state.call.request_id)
     return JSONResponse(problem, known.status, _headers(known, error), MEDIA_TYPE)
 
@@ -175,11 +189,14 @@ def _field_problem(error: dict[str, Any]) -> FieldProblem:
     """A validation error by its place and rule; a property that the schema doesn't know is not named, its parent is."""
     where, *path = error["loc"]
     if error["type"] == "json_invalid":
-        return FieldProblem("", "json_invalid", "the body is not JSON")
+        return FieldProblem("", "json_invalid", "the body is not JSON, or names a property twice")
     if error["type"] == "extra_forbidden":
         path, detail = path[:-1], "has a property that the schema does not know"
     else:
         detail = error["msg"]
-    steps = path if where == "body" else [where, *path]
-    pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
-    return FieldProblem(pointer, error["type"], detail)
+    return FieldProblem(json_pointer(path if where == "body" else [where, *path]), error["type"], detail)
+
+
+def json_pointer(steps: Iterable[str | int]) -> str:
+    """RFC 6901's pointer along these steps."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from features.schema import KIND_CODES, MAX_VALUE
 from serving.errors import FieldProblem, InvalidError, StoreError
 from serving.folding import Folder
-from serving.instants import CLOCK_SKEW_US, Clock
+from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
 from serving.store.journal import AppendStatus, Fact, FactType, Journal
 
@@ -57,6 +57,8 @@ class Ingest:
         codes = [_rejection(event, now) for event in events]
         good = [event._replace(received_at=now) for event, code in zip(events, codes, strict=True) if code is None]
         statuses = iter(await self._journal.append(good) if good else ())
+        self._metrics.batch_size.labels("ingest").observe(len(events))
+        self._metrics.ingest_lag.observe([(now - event.occurred_at) / SECOND_US for event in good])
         outcomes = [
             Outcome(REJECTED, code) if code else _outcome(event, next(statuses))
             for event, code in zip(events, codes, strict=True)

@@ -1,10 +1,52 @@
 """What the server counts about itself, for Prometheus; no label ever holds an id."""
 
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 _LATENCY_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_STORE_S: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
+_BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+_AGE_S: Final = (60, 600, 3_600, 6 * 3_600, *(days * 86_400 for days in (1, 3, 7, 14, 30, 60, 90)))
+_LAG_S: Final = (1, 5, 15, 60, 300, 900, 3_600, 6 * 3_600, 86_400, 7 * 86_400)
+_PROBABILITY: Final = tuple(n / 20 for n in range(1, 20))
+
+
+class Distribution(Collector):
+    """A histogram that takes many values at once, each at a fraction of the time that ``Histogram`` takes for one."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], *, bounds: Sequence[float]) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self._bounds = bounds
+        self._counts: dict[tuple[str, ...], list[int]] = {}
+        self._sums: dict[tuple[str, ...], float] = {}
+
+    def observe(self, values: Collection[float], *labels: str) -> None:
+        """Count values."""
+        counts, bounds = self._counts.setdefault(labels, [0] * (len(self._bounds) + 1)), self._bounds
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        self._sums[labels] = self._sums.get(labels, 0) + sum(values)
+
+    def remove_by_labels(self, labels: dict[str, str]) -> None:
+        """Forget what was counted under these values of some labels."""
+        wanted = labels.items()
+        for key in [one for one in self._counts if wanted <= dict(zip(self._labels, one, strict=True)).items()]:
+            del self._counts[key], self._sums[key]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """See ``Collector``."""
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        bounds = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
+        for labels, counts in self._counts.items():
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            family.add_metric(labels, buckets, self._sums[labels])
+        yield family
 
 
 class Metrics:
@@ -14,26 +56,59 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = self._counter("requests", "Requests answered.", "method", "route", "status")
-        self.latency = Histogram(
-            "mingjian_request_seconds",
-            "Time to answer, by how it ended: ok, refused (4xx) or failed (5xx).",
-            ("method", "route", "outcome"),
-            buckets=_LATENCY_S,
-            registry=self.registry,
+        self.latency = self._histogram(
+            "request_seconds",
+            "Time to answer, by how it ended (ok, refused: 4xx, failed: 5xx) and the model that answered, if one did.",
+            _LATENCY_S,
+            *("method", "route", "outcome", "model", "version"),
+        )
+        self.batch_size = self._histogram(
+            "batch_size", "Users to score, events to ingest or rows to infer in a request.", _BATCH, "operation"
         )
         self.in_flight = self._gauge("in_flight_requests", "Requests under way.")
         self.overloads = self._counter("overloads", "Requests refused because too many were under way.")
         self.scores = self._counter("scores", "Users scored.", "model", "version", "status")
+        self.probability = self._distribution(
+            "churn_probability", "Churn probabilities answered.", _PROBABILITY, "model", "version", "horizon_days"
+        )
+        self.feature_age = self._distribution(
+            "feature_age_seconds", "How long before its score a scored user's latest known event was.", _AGE_S
+        )
         self.events = self._counter("ingest_events", "Events received, by what became of them.", "result")
+        self.ingest_lag = self._distribution(
+            "ingest_lag_seconds", "How long after it occurred a stored event was received.", _LAG_S
+        )
         self.fold_failures = self._counter("fold_failures", "Batches stored, but not yet in the states.")
+        self.unfolded = self._gauge("unfolded_facts", "Facts in the journal not yet known to be in the states.")
+        self.store = self._histogram(
+            "store_seconds",
+            "Time a store took, by how it ended: ok or failed.",
+            _STORE_S,
+            "store",
+            "operation",
+            "outcome",
+        )
         self.slot_live = self._gauge("slot_live", "1 while a slot has a model.", "model", "role")
+        self.slot_version = self._gauge("slot_version", "1 for the version in a slot.", "model", "role", "version")
         self.slot_refused = self._gauge("slot_refused", "1 while a slot's pointer leads nowhere good.", "model", "role")
         self.swaps = self._counter("model_swaps", "Models put into a slot.", "model", "role")
         self.refusals = self._counter("model_refusals", "Releases refused.", "model", "role")
-        self.unfolded = self._gauge("unfolded_facts", "Facts in the journal not yet known to be in the states.")
+
+    def forget(self, model: str, version: str) -> None:
+        """Drop what was counted by a version: a server that lives through many releases keeps the last few."""
+        for metric in (self.latency, self.scores, self.probability):
+            metric.remove_by_labels({"model": model, "version": version})
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"mingjian_{name}", text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"mingjian_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"mingjian_{name}", text, labels, buckets=bounds, registry=self.registry)
+
+    def _distribution(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Distribution:
+        made = Distribution(f"mingjian_{name}", text, labels, bounds=bounds)
+        self.registry.register(made)
+        return made

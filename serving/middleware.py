@@ -26,11 +26,13 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 @dataclass(slots=True)
 class Call:
-    """One request under way."""
+    """One request under way; ``model`` and ``version`` are of the model that answers it, if one does."""
 
     request_id: str
     started: float = field(default_factory=perf_counter)
     status: int = 0
+    model: str = ""
+    version: str = ""
 
     @property
     def took_ms(self) -> float:
@@ -103,7 +105,8 @@ class Edge:
         route = getattr(scope.get("route"), "path", "unmatched")
         seconds = perf_counter() - call.started
         self._metrics.requests.labels(method, route, call.status).inc()
-        self._metrics.latency.labels(method, route, _OUTCOMES.get(call.status // 100, "ok")).observe(seconds)
+        outcome = _OUTCOMES.get(call.status // 100, "ok")
+        self._metrics.latency.labels(method, route, outcome, call.model, call.version).observe(seconds)
         fields = {
             "method": method,
             "route": route,

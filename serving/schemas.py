@@ -7,7 +7,6 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic_core import PydanticCustomError
 
 from features.schema import EVENT_KINDS
-from serving.errors import MEDIA_TYPE as PROBLEM_TYPE
 
 MAX_EVENTS: Final = 1_000
 MAX_USERS: Final = 1_000
@@ -225,48 +224,111 @@ class Alive(Answer):
     """The process answers."""
 
 
+class FieldOut(BaseModel):
+    """What is wrong with a part of the request, which a JSON pointer names."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """Why a request was not met (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "/problems/no_model",
+                "title": "No model is live",
+                "status": 503,
+                "code": "no_model",
+                "detail": "no churn model has been released to this server",
+                "request_id": "3f2a9c0d5b7e4f16",
+                "errors": [],
+            }
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: list[FieldOut]
+
+
+class InferError(BaseModel):
+    """Why a request was not met (Open Inference Protocol)."""
+
+    error: str
+
+
+class Live(BaseModel):
+    """The process answers (Open Inference Protocol)."""
+
+    live: bool
+
+
+class Ready(BaseModel):
+    """Everything that scoring needs answers (Open Inference Protocol)."""
+
+    ready: bool
+
+
+class ModelReady(Ready):
+    """A live model."""
+
+    name: str
+
+
+class ServerMetadata(BaseModel):
+    """The server, and what it understands beside the Open Inference Protocol."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorOut(BaseModel):
+    """A tensor of a model; the first size, -1, is the number of rows."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(BaseModel):
+    """A model's live versions and tensors; ``parameters`` say what the columns of the tensors are."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorOut]
+    outputs: list[TensorOut]
+    parameters: dict[str, Any]
+
+
+class InferTensor(TensorOut):
+    """An inferred tensor, row by row; its ``data`` is missing where it lies in the bytes behind the JSON."""
+
+    data: list[float | None] | None = None
+    parameters: dict[str, int] | None = None
+
+
+class InferAnswer(BaseModel):
+    """What the model says of the rows."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[InferTensor]
+
+
 class Readiness(Answer):
     """Each check by name: ``ok``, or what is wrong."""
 
     ready: bool
     checks: dict[str, str]
-
-
-def _strings(*names: str) -> dict[str, Any]:
-    return {name: {"type": "string"} for name in names}
-
-
-PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {
-        "description": "A problem (RFC 9457)",
-        "content": {
-            PROBLEM_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "code", "detail", "request_id", "errors"],
-                    "properties": {
-                        **_strings("type", "title", "code", "detail", "request_id"),
-                        "status": {"type": "integer"},
-                        "errors": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "properties": _strings("pointer", "code", "detail"),
-                            },
-                        },
-                    },
-                },
-                "example": {
-                    "type": "/problems/no_model",
-                    "title": "No model is live",
-                    "status": 503,
-                    "code": "no_model",
-                    "detail": "no churn model has been released to this server",
-                    "request_id": "3f2a9c0d5b7e4f16",
-                    "errors": [],
-                },
-            }
-        },
-    }
-}
-"""What every route may answer instead, for the OpenAPI document."""

@@ -7,22 +7,36 @@ took the old model finishes with it. A release that fails any check is refused, 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from models.bundle import Bundle, read_bundle
 from models.errors import BundleError, ContractError
 from models.pointer import ROLES, Pointer, parse_pointer, pointer_path
+from models.runtime import OnnxRunner
+from serving.errors import NoModelError, NotFoundError
 from serving.instants import Clock
 from serving.metrics import Metrics
 
-S = TypeVar("S")
+
+class Scorer(Protocol):
+    """What every scorer has: the graph it runs."""
+
+    @property
+    def runner(self) -> OnnxRunner:
+        """The graph."""
+        ...
+
+
+S = TypeVar("S", bound=Scorer)
 
 _log = logging.getLogger(__name__)
 
 _WARM_UP: Final = (1, 1_000)
 """The batch sizes that a model answers before it goes live."""
+_VERSIONS_KEPT: Final = 3
+"""How many versions that left a slot are still counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class _Slot:
     role: str
     pointer_text: str | None = None
     live: LiveModel[Any] | None = None
+    past_versions: list[str] = field(default_factory=list)
     refusal: Refusal | None = None
 
 
@@ -79,10 +94,26 @@ class Slots:
         for slot in self._slots.values():
             metrics.slot_live.labels(**_where(slot)).set(0)
             metrics.slot_refused.labels(**_where(slot)).set(0)
+            for counter in (metrics.swaps, metrics.refusals):
+                counter.labels(**_where(slot))  # from zero: a rate needs a value before the first
 
     def champion(self, task: Task[S]) -> LiveModel[S] | None:
         """The model that answers for a task, if any."""
         return cast("LiveModel[S] | None", self._slots[task.model, "champion"].live)
+
+    def find(self, model: str, version: str | None = None) -> LiveModel[Any]:
+        """The live model of this name and version, without one the champion.
+
+        NotFoundError where there is none, NoModelError while its champion is yet to come.
+        """
+        for live in self.live():
+            if live.model == model and (
+                live.role == "champion" if version is None else live.pointer.version == version
+            ):
+                return live
+        if version is None and any(model == known for known, _ in self._slots):
+            raise NoModelError("no version of this model has been released to this server")
+        raise NotFoundError("no live model has this name and version")
 
     def live(self) -> Iterator[LiveModel[Any]]:
         """What serves, in a fixed order of slots."""
@@ -130,11 +161,24 @@ class Slots:
             raise BundleError(f"can't be used: {type(error).__name__}: {str(error)[:200]}") from error
         return scorer
 
-    def _swap(self, slot: _Slot, pointer: Pointer, scorer: object) -> None:
+    def _swap(self, slot: _Slot, pointer: Pointer, scorer: Scorer) -> None:
+        before = slot.live
         slot.live = LiveModel(slot.task.model, slot.role, pointer, self._clock(), scorer)
+        if before:
+            self._retire(slot, before.pointer.version)
+        self._metrics.slot_version.labels(**_where(slot), version=pointer.version).set(1)
         self._metrics.slot_live.labels(**_where(slot)).set(1)
         self._metrics.swaps.labels(**_where(slot)).inc()
         _log.info("model live", extra={**_where(slot), "version": pointer.version, "digest": pointer.digest})
+
+    def _retire(self, slot: _Slot, version: str) -> None:
+        """Take a version off the slot's metrics, and forget those of long ago: Prometheus has seen them."""
+        self._metrics.slot_version.remove_by_labels(_where(slot))
+        slot.past_versions.append(version)
+        if len(slot.past_versions) > _VERSIONS_KEPT:
+            oldest = slot.past_versions.pop(0)
+            if oldest not in {*slot.past_versions, *(live.pointer.version for live in self.live())}:
+                self._metrics.forget(slot.task.model, oldest)
 
     def _refuse(self, slot: _Slot, digest: str | None, reason: str) -> None:
         self._set_refusal(slot, Refusal(slot.task.model, slot.role, digest, reason, self._clock()))

@@ -10,6 +10,7 @@ from models.churn.reasons import GROUPS
 from serving.app import create_app
 from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
+from serving.store.redis_states import MAX_BYTES, PREFIX
 from training.config import ChurnConfig, Gates
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +51,16 @@ def test_the_api_page_names_every_route_and_no_other(tmp_path: Path) -> None:
     spec = create_app(Settings(data_dir=tmp_path)).openapi()
     routes = {f"{method.upper()} {path}" for path, methods in spec["paths"].items() for method in methods}
     assert set(re.findall(r"^\| `([A-Z]+ /[^`]+)` \|", read("docs/api.md"), re.MULTILINE)) == routes
+
+
+def test_the_operations_page_names_every_command_and_the_limits_of_each_key_class() -> None:
+    page = read("docs/operations.md")
+    commands = re.findall(r'add_parser\(\s*"([a-z-]+)"', read("serving/__main__.py"))
+    assert [name for name in commands if f"`{name}`" not in page and f"serving {name}`" not in page] == []
+    assert f"({Settings.model_fields['state_ttl_days'].default})" in page
+    assert f"({Settings.model_fields['store_timeout_s'].default} s)" in page
+    assert f"{MAX_BYTES:,}" in page
+    assert f"`{PREFIX}:state:<user_id>`" in page
 
 
 def test_the_api_page_names_every_code_of_a_reason_and_how_many_users_are_explained() -> None:

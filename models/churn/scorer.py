@@ -104,8 +104,8 @@ class ChurnScorer:
     def __init__(self, bundle: Bundle) -> None:
         self.settings = ChurnSettings.of(bundle.contract)
         self._features = [CATALOGUE[name] for name in self.settings.features]
-        self._runner = OnnxRunner(bundle)
-        verify_golden(self._runner, bundle)
+        self.runner = OnnxRunner(bundle)
+        verify_golden(self.runner, bundle)
         self._explainer = ChurnExplainer.of(
             bundle.files, horizon_days=self.settings.horizon_days, n_features=len(self._features)
         )
@@ -113,7 +113,7 @@ class ChurnScorer:
     def score(self, states: UserStates, as_of: int) -> ChurnScores:
         """Score users from states that hold nothing at or after ``as_of`` (microseconds since 1970 UTC)."""
         features = compute_features(self._features, states, as_of)
-        probability = self._runner.run({INPUT: features})[OUTPUT]
+        probability = self.runner.run({INPUT: features})[OUTPUT]
         active = self._active(states, as_of)
         status = _STATUSES[np.where(states.last_at == NEVER, 0, np.where(active, 1, 2))]
         return ChurnScores(tuple(status.tolist()), np.where(active[:, None], probability, np.float32(np.nan)))

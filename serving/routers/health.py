@@ -9,10 +9,10 @@ from serving.churn import CHURN
 from serving.deps import Services, services_of
 from serving.errors import StoreError
 from serving.middleware import call_of
-from serving.schemas import PROBLEM_RESPONSES, Alive, Readiness
+from serving.schemas import Alive, Readiness
 from serving.slots import Slots
 
-router = APIRouter(tags=["health"], responses=PROBLEM_RESPONSES)
+router = APIRouter(tags=["health"])
 
 
 @router.get("/livez")
@@ -24,8 +24,7 @@ async def livez(request: Request) -> Alive:
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(request: Request) -> Response:
     """Try what scoring needs: the stores, and an inference through each champion; 503 unless all is well."""
-    services = services_of(request)
-    checks = {"stores": await _stores(services), "churn": _champion(services.slots)}
+    checks = await checks_of(services_of(request))
     ready = set(checks.values()) == {"ok"}
     answer = Readiness(**call_of(request).meta, ready=ready, checks=checks)
     headers = {} if ready else {"Retry-After": "1"}
@@ -38,6 +37,11 @@ async def metrics(request: Request) -> Response:
     services = services_of(request)
     await _stores(services)
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def checks_of(services: Services) -> dict[str, str]:
+    """What scoring needs, each ``ok`` or what is wrong with it."""
+    return {"stores": await _stores(services), "churn": _champion(services.slots)}
 
 
 async def _stores(services: Services) -> str:

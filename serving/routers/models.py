@@ -1,14 +1,16 @@
 """Models: what is live, and what was refused."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 
-from serving.deps import LiveSlots
+from serving.deps import GuardedRoute, LiveSlots
 from serving.instants import to_datetime
 from serving.middleware import call_of
-from serving.schemas import PROBLEM_RESPONSES, ModelOut, Models, RefusedOut
+from serving.schemas import ModelOut, Models, RefusedOut
 from serving.slots import LiveModel, Refusal
 
-router = APIRouter(prefix="/v1", tags=["models"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/v1", tags=["models"], route_class=GuardedRoute)
 
 
 @router.get("/models")
@@ -19,7 +21,7 @@ async def list_models(slots: LiveSlots, request: Request) -> Models:
     return Models(**call_of(request).meta, live=live, refused=refused)
 
 
-def _live(live: LiveModel[object]) -> ModelOut:
+def _live(live: LiveModel[Any]) -> ModelOut:
     return ModelOut(
         name=live.model,
         role=live.role,

@@ -7,11 +7,10 @@ from fastapi import APIRouter, Path, Request
 from models.churn.reasons import Explanation
 from models.churn.scorer import ChurnStatus
 from serving.churn import ChurnAnswer
-from serving.deps import FactIngest, UserScoring
+from serving.deps import FactIngest, GuardedRoute, UserScoring
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
 from serving.schemas import (
-    PROBLEM_RESPONSES,
     Churn,
     Explained,
     Id,
@@ -24,9 +23,9 @@ from serving.schemas import (
     UserScores,
 )
 
-UserId = Annotated[Id, Path()]
+UserId = Annotated[Id, Path(examples=["u-7"])]
 
-router = APIRouter(prefix="/v1", tags=["users"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
 
 _REASONS = {
     ChurnStatus.SCORED: [],
@@ -67,6 +66,7 @@ async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: 
 
 def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
     pointer = answer.model.pointer
+    call.model, call.version = answer.model.model, pointer.version
     return UserScores(
         **call.meta,
         model=ModelRef(

@@ -1,6 +1,10 @@
 """A tiny real churn model, released as the agent releases, and the app around it with a clock that tests hold."""
 
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
@@ -130,10 +135,39 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def make_world() -> Callable[..., World]:
+    """Makes a world around a folder, for tests that share one."""
+
+    def make(folder: Path, **changed: Any) -> World:
+        settings = Settings(data_dir=folder, **{"open_access": True, "poll_s": 0.01, "repair_s": 3600} | changed)
+        return World(settings, Registry(settings.bundles))
+
+    return make
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    settings = Settings(data_dir=tmp_path, open_access=True, poll_s=0.01, repair_s=3600)
-    return World(settings, Registry(settings.bundles))
+def world(make_world: Callable[..., World], tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    """Serves an app on a port of its own for as long as the context lasts, and gives its ``host:port``."""
+
+    @contextmanager
+    def serving(app: FastAPI) -> Iterator[str]:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            server = uvicorn.Server(uvicorn.Config(app, loop="uvloop", http="httptools", log_config=None))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            while thread.is_alive() and not server.started:
+                time.sleep(0.01)
+            yield "{}:{}".format(*listening.getsockname())
+            server.should_exit = True
+            thread.join()
+
+    return serving
 
 
 @pytest.fixture

@@ -69,8 +69,9 @@ def test_metrics_count_requests_scores_events_and_slots(client, send, score, eve
         'mingjian_requests_total{method="POST",route="/v1/users:score",status="200"} 1.0',
         'mingjian_requests_total{method="GET",route="unmatched",status="404"} 1.0',
         'mingjian_requests_total{method="other",route="/livez",status="405"} 1.0',
-        'mingjian_request_seconds_count{method="POST",outcome="ok",route="/v1/events"} 1.0',
-        'mingjian_request_seconds_count{method="GET",outcome="refused",route="unmatched"} 1.0',
+        'mingjian_request_seconds_count{method="POST",model="",outcome="ok",route="/v1/events",version=""} 1.0',
+        'mingjian_request_seconds_count{method="GET",model="",outcome="refused",route="unmatched",version=""} 1.0',
+        'mingjian_request_seconds_count{method="POST",model="churn",outcome="ok",route="/v1/users:score",version="1"} 1.0',  # noqa: E501
         'mingjian_scores_total{model="churn",status="scored",version="1"} 1.0',
         'mingjian_scores_total{model="churn",status="cold_start",version="1"} 1.0',
         'mingjian_ingest_events_total{result="accepted"} 2.0',
@@ -145,7 +146,7 @@ def test_not_ready_without_the_store(client):
 def test_not_ready_when_the_champion_answers_nonsense(client, monkeypatch):
     scorer = next(client.app.state.services.slots.live()).scorer
     monkeypatch.setattr(
-        scorer._runner, "run", lambda inputs: {"churn_probability": inputs["features"][:, :3] * float("nan")}
+        scorer.runner, "run", lambda inputs: {"churn_probability": inputs["features"][:, :3] * float("nan")}
     )
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["churn"]) == (503, "failed")

@@ -1,19 +1,39 @@
 """Keys: who may call what."""
 
 import time
+from operator import attrgetter
 
 import pytest
+from fastapi import APIRouter, Depends
 from fastapi.routing import iter_route_contexts
 
+from serving.deps import Door
 from serving.security import Scope, hash_key, new_key
 from serving.store.keys import StoredKey
 
-OPEN = {"/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+OPEN = {
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/docs/oauth2-redirect",
+    "/redoc",
+    "/v2/health/live",
+    "/v2/health/ready",
+}
 NEEDS = {
     ("POST", "/v1/events"): {Scope.INGEST},
     ("PUT", "/v1/users/{user_id}"): {Scope.INGEST},
     ("POST", "/v1/users:score"): {Scope.SCORE},
     ("GET", "/v1/models"): {Scope.SCORE, Scope.ADMIN},
+    ("GET", "/v2"): {Scope.SCORE},
+    ("GET", "/v2/models/{model}"): {Scope.SCORE},
+    ("GET", "/v2/models/{model}/versions/{version}"): {Scope.SCORE},
+    ("GET", "/v2/models/{model}/ready"): {Scope.SCORE},
+    ("GET", "/v2/models/{model}/versions/{version}/ready"): {Scope.SCORE},
+    ("POST", "/v2/models/{model}/infer"): {Scope.SCORE},
+    ("POST", "/v2/models/{model}/versions/{version}/infer"): {Scope.SCORE},
 }
 
 
@@ -60,7 +80,8 @@ def test_every_route_is_closed_without_a_key_in_force(client, add_key):
     for route in NEEDS:
         for key in (None, "mj_wrong", new_key(), revoked):
             answer = call(client, *route, key)
-            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), route
+            assert answer.status_code == 401, route
+            assert "/v2" in route[1] or answer.json()["code"] == "unauthenticated"
             assert answer.headers["www-authenticate"] == "APIKey"
 
 
@@ -71,6 +92,21 @@ def test_a_scope_opens_its_routes_and_no_other(client, add_key, scope):
         status = call(client, *route, key).status_code
         assert (status == 403) == (scope not in scopes), route
         assert status != 401
+
+
+def test_nobody_learns_from_a_shut_door_what_is_wrong_with_a_body(client, add_key):
+    for key, status in ((None, 401), (add_key(Scope.REVIEW), 403)):
+        headers = {"content-type": "application/json"} | ({"X-API-Key": key} if key else {})
+        for method, path in NEEDS:
+            for body in (b"{", b"[]", b"\xff", b"x" * (1 << 21)):
+                assert client.request(method, path, content=body, headers=headers).status_code == status
+
+
+def test_a_door_that_was_not_opened_before_stays_shut(client, add_key):
+    router = APIRouter()
+    router.add_api_route("/careless", lambda _: 1, dependencies=[Depends(Door(attrgetter("slots"), Scope.ADMIN))])
+    client.app.include_router(router)
+    assert client.get("/careless", headers={"X-API-Key": add_key(Scope.ADMIN)}).status_code == 500
 
 
 def test_a_refused_caller_is_told_the_scope_and_nothing_of_the_request(client, add_key):
@@ -106,8 +142,11 @@ def test_the_openapi_document_names_the_key_and_the_problem_of_every_closed_rout
     for method, path in NEEDS:
         operation = document["paths"][path][method.lower()]
         assert operation["security"] == [{"key": []}]
-        assert list(operation["responses"]) == ["200", "default"]
-        assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+        responses = operation["responses"]
+        assert {"200", "401", "403", "503", "default"} <= responses.keys()
+        assert ({"400", "413", "422"} <= responses.keys()) == ("requestBody" in operation)
+        media_type = "application/json" if path.startswith("/v2") else "application/problem+json"
+        assert {tuple(one["content"]) for status, one in responses.items() if status != "200"} == {(media_type,)}
 
 
 def test_open_routes_need_no_key(client):

@@ -10,14 +10,26 @@ from scipy.special import logit
 
 from features.errors import DataError
 from features.state import DAY_US, NEVER
-from training.fitting import Choice, HorizonFit, calibrated, fit_horizon, fit_linear, platt, rate_drift
-from training.rows import Rows
+from training.fitting import (
+    N_FOLDS,
+    Choice,
+    Grid,
+    HorizonFit,
+    calibrated,
+    fit_horizon,
+    fit_linear,
+    platt,
+    rate_drift,
+    tune,
+)
+from training.rows import Rows, Table, fold_of
 
 Floats = npt.NDArray[np.float64]
 Make = Callable[..., list[Rows]]
 
 WEEK_US = 7 * DAY_US
 TEST = 12 * WEEK_US
+ONE_CHOICE = Grid(n_trees=[25], inverse_penalties=[0.03], tree_weights=[0.5])
 
 
 @pytest.fixture
@@ -77,6 +89,25 @@ def test_the_threshold_marks_a_tenth(steady: list[Rows], weekly: Make) -> None:
     fit = fit_horizon(steady, 14, test=TEST, seed=1)
     (unseen,) = weekly([0.3], n_users=5000)
     assert (fit.predict(unseen.features) >= fit.threshold).mean() == pytest.approx(0.1, abs=0.04)
+
+
+def test_tuning_judges_the_late_rows_and_fits_none_of_them(steady: list[Rows]) -> None:
+    table = Table.of(steady, 14, late_share=1 / 3)
+    flipped = replace(table, y=np.where(table.late, 1 - table.y, table.y))
+    first, second = (tune(one, 1, ONE_CHOICE) for one in (table, flipped))
+    np.testing.assert_array_equal(first.logit, second.logit)
+    np.testing.assert_array_equal(first.y, 1 - second.y)
+    assert (len(first.y), first.y.sum()) == (table.late.sum(), table.y[table.late].sum())
+
+
+def test_tuning_judges_a_user_by_a_fit_on_others(steady: list[Rows]) -> None:
+    table = Table.of(steady, 14, late_share=1 / 3)
+    first_fold = fold_of(table.users, N_FOLDS) == 0
+    flipped = replace(table, y=np.where(first_fold & ~table.late, 1 - table.y, table.y))
+    first, second = (tune(one, 1, ONE_CHOICE).logit for one in (table, flipped))
+    n_judged = (first_fold & table.late).sum()
+    np.testing.assert_array_equal(first[:n_judged], second[:n_judged])
+    assert (first[n_judged:] != second[n_judged:]).all()
 
 
 def test_calibration_keeps_the_order_even_where_the_logits_mislead() -> None:

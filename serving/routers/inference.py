@@ -1,0 +1,154 @@
+"""The Open Inference Protocol (KServe's and Triton's REST API) over the live models: tensors in, tensors out.
+
+For callers that compute features themselves and speak this protocol already; those who ask about users want
+``POST /v1/users:score``. Errors here are the protocol's ``{"error": ...}``.
+"""
+
+import zlib
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from pydantic import WithJsonSchema
+
+from serving.deps import GuardedRoute, OpenModels, Services, services_of
+from serving.errors import BadRequestError, BodyTooLargeError, NotReadyError
+from serving.middleware import call_of
+from serving.routers.health import checks_of
+from serving.schemas import InferAnswer, Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorOut
+from serving.slots import LiveModel, Slots
+from serving.tensors import Framed, InferRequest, describe, read_inputs, read_request, require_outputs, write_answer
+
+JSON_LENGTH: Final = "Inference-Header-Content-Length"
+_BINARY: Final = "application/octet-stream"
+_WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+ModelName = Annotated[str, Path(description="As in `GET /v1/models`.", examples=["churn"])]
+Version = Annotated[str, Path(description="The champion's or the challenger's.", examples=["1"])]
+JsonLength = Annotated[
+    int | None,
+    Header(alias=JSON_LENGTH, ge=0, description="How long the JSON is, where bytes of tensors follow it."),
+    WithJsonSchema({"type": "integer", "minimum": 0}),
+]
+
+_FRAMED: Final = {_BINARY: {"schema": {"type": "string", "format": "binary"}}}
+_INFER: Final[dict[str, Any]] = {
+    "response_model": InferAnswer,
+    "responses": {200: {"content": _FRAMED}},
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}, **_FRAMED},
+        }
+    },
+}
+"""The body is read here and not by FastAPI: bytes of tensors may follow the JSON."""
+
+router = APIRouter(prefix="/v2", tags=["open inference protocol"], route_class=GuardedRoute)
+
+
+@router.get("/health/live")
+async def live() -> Live:
+    """Answer, while the process can."""
+    return Live(live=True)
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> Ready:
+    """Try what `/readyz` tries; 503 unless all is well."""
+    if set((await checks_of(services_of(request))).values()) != {"ok"}:
+        raise NotReadyError("not ready: /readyz says what failed")
+    return Ready(ready=True)
+
+
+@router.get("")
+async def server(_: OpenModels, request: Request) -> ServerMetadata:
+    """Name this server."""
+    return ServerMetadata(name="mingjian", version=request.app.version, extensions=["binary_tensor_data"])
+
+
+@router.get("/models/{model}")
+async def model(services: OpenModels, model: ModelName) -> ModelMetadata:
+    """Describe the champion: its tensors, and the order of its features."""
+    return _metadata(services.slots, services.slots.find(model))
+
+
+@router.get("/models/{model}/versions/{version}")
+async def model_version(services: OpenModels, model: ModelName, version: Version) -> ModelMetadata:
+    """Describe a live version."""
+    return _metadata(services.slots, services.slots.find(model, version))
+
+
+@router.get("/models/{model}/ready")
+async def model_ready(services: OpenModels, model: ModelName) -> ModelReady:
+    """Say whether the champion answers."""
+    return ModelReady(name=services.slots.find(model).model, ready=True)
+
+
+@router.get("/models/{model}/versions/{version}/ready")
+async def model_version_ready(services: OpenModels, model: ModelName, version: Version) -> ModelReady:
+    """Say whether a live version answers."""
+    return ModelReady(name=services.slots.find(model, version).model, ready=True)
+
+
+@router.post("/models/{model}/infer", **_INFER)
+async def infer(services: OpenModels, request: Request, model: ModelName, n_json: JsonLength = None) -> Response:
+    """Infer with the champion on up to 1,000 rows; nothing is stored."""
+    return await _infer(services, request, services.slots.find(model), n_json)
+
+
+@router.post("/models/{model}/versions/{version}/infer", **_INFER)
+async def infer_version(
+    services: OpenModels, request: Request, model: ModelName, version: Version, n_json: JsonLength = None
+) -> Response:
+    """Infer with a live version, such as the challenger's."""
+    return await _infer(services, request, services.slots.find(model, version), n_json)
+
+
+def _metadata(slots: Slots, found: LiveModel[Any]) -> ModelMetadata:
+    contract = found.scorer.runner.contract
+    versions = dict.fromkeys(one.pointer.version for one in slots.live() if one.model == found.model)
+    return ModelMetadata(
+        name=found.model,
+        versions=list(versions),
+        platform="onnxruntime_onnx",
+        inputs=[TensorOut(**one) for one in describe(contract.inputs)],
+        outputs=[TensorOut(**one) for one in describe(contract.outputs)],
+        parameters=dict(contract.settings),
+    )
+
+
+async def _infer(services: Services, request: Request, found: LiveModel[Any], n_json: int | None) -> Response:
+    call = call_of(request)
+    call.model, call.version = found.model, found.pointer.version
+    body = _decompressed(await request.body(), request.headers.get("content-encoding"), services.max_body_bytes)
+    asked, behind = read_request(Framed(body, n_json))
+    n_rows = asked.inputs[0].shape[0]
+    answer = await services.workers.run(n_rows, _answer, found, asked, behind)
+    services.metrics.batch_size.labels("infer").observe(n_rows)
+    headers = {} if answer.n_json is None else {JSON_LENGTH: str(answer.n_json)}
+    return Response(answer.body, headers=headers, media_type=_BINARY if headers else "application/json")
+
+
+def _answer(found: LiveModel[Any], asked: InferRequest, behind: bytes) -> Framed:
+    runner = found.scorer.runner
+    require_outputs(asked, runner.contract)
+    outputs = runner.run(read_inputs(asked, behind, runner.contract))
+    return write_answer(asked, outputs, {"model_name": found.model, "model_version": found.pointer.version})
+
+
+def _decompressed(body: bytes, encoding: str | None, limit: int) -> bytes:
+    """The body as it was before it was compressed, if it was."""
+    if encoding is None:
+        return body
+    if encoding not in _WINDOWS:
+        raise BadRequestError(f"a body may be compressed by {' or '.join(_WINDOWS)}")
+    inflater = zlib.decompressobj(_WINDOWS[encoding])
+    try:
+        inflated = inflater.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise BadRequestError("the body is not compressed as its Content-Encoding says") from error
+    if len(inflated) > limit:
+        raise BodyTooLargeError
+    if not inflater.eof:
+        raise BadRequestError("the compressed body ends too early")
+    return inflated
