@@ -4,7 +4,7 @@ BIN := .venv/bin
 # CI runs everything; a developer's `make test` leaves out what is marked slow.
 MARK := $(if $(CI),,-m "not slow")
 
-.PHONY: demo test check lint docs clean
+.PHONY: demo test check lint bench docs clean
 demo: .venv/.demo  ## train, release and serve the churn model on a synthetic community
 	@$(BIN)/python demo.py
 
@@ -18,6 +18,9 @@ lint: .venv/.dev  ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/.dev  ## measure speed beside a control and its peers, and write docs/benchmarks.md (10 minutes)
+	$(BIN)/python -m benchmarks $(PARTS)
 
 clean:  ## remove the environment and everything that was made
 	rm -rf .venv var *.egg-info .coverage .*_cache .hypothesis

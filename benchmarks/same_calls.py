@@ -28,7 +28,8 @@ import tritonclient.http as triton
 
 from features.user import CHURN_FEATURES
 from models.bundle import GOLDEN, MODEL, Golden, write_bundle
-from models.churn.graph import HorizonModel, Linear, churn_graph
+from models.churn.graph import HorizonModel, churn_graph
+from models.churn.linear import Linear
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 from models.pointer import Pointer, write_pointer
 
@@ -75,10 +76,10 @@ def serve_here(folder: Path, booster: lgb.Booster, golden: np.ndarray) -> Iterat
 def release(bundles: Path, booster: lgb.Booster, golden: np.ndarray) -> None:
     """Write the booster alone, without a linear part and uncalibrated, as a churn bundle of one horizon."""
     flat = np.zeros(N)
-    linear = Linear(fill=flat, centre=flat, scale=np.ones(N), coefficients=flat, intercept=0.0)
+    linear = Linear(fill=flat, centre=flat, scale=np.ones(N), mean=flat, coefficients=flat, intercept=0.0)
     model = HorizonModel(booster.dump_model(), linear, tree_weight=1.0, slope=1.0, intercept=0.0)
     contract = ChurnSettings(NAMES, horizon_days=(30,), active_days=60, thresholds=(0.5,)).contract()
-    examples = Golden({INPUT: golden}, {OUTPUT: booster.predict(golden).astype(np.float32)[:, None]})
+    examples = Golden({INPUT: golden}, {OUTPUT: np.asarray(booster.predict(golden), np.float32)[:, None]})
     files = {MODEL: churn_graph([model]).SerializeToString(), GOLDEN: examples.encode()}
     bundle = write_bundle(bundles / "churn", contract, files)
     write_pointer(bundles, "churn", "champion", Pointer(bundle.digest, "1", "2025-01-01T00:00:00Z"))
@@ -130,7 +131,7 @@ def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 def plain_json(address: str, rows: np.ndarray, *, nested: bool) -> np.ndarray:
@@ -150,7 +151,7 @@ def by_triton(address: str, rows: np.ndarray, *, binary: bool, compression: str 
     tensor.set_data_from_numpy(np.ascontiguousarray(rows), binary_data=binary)
     with triton.InferenceServerClient(address) as client:
         answer = client.infer("churn", [tensor], model_version="1", request_compression_algorithm=compression)
-        return answer.as_numpy(answer.get_response()["outputs"][0]["name"])
+        return np.asarray(answer.as_numpy(answer.get_response()["outputs"][0]["name"]))
 
 
 CALLS: dict[str, Call] = {

@@ -54,7 +54,7 @@ async def weigh(url: str, user_ids: Sequence[str], encoded: Sequence[bytes]) -> 
             after = (await client.info("memory"))["used_memory"]
             await states.reset(0)
         await client.delete(f"{prefix}:watermark")
-    return (after - before) / len(user_ids)
+    return float(after - before) / len(user_ids)
 
 
 def batches(updates: Iterator[StateUpdate]) -> Iterator[list[StateUpdate]]:

@@ -54,13 +54,27 @@ class Seen:
     def days(self) -> tuple[_Ints, _Ints]:
         """(user, age in days) of each day with activity."""
         user, age, _ = self.events
-        starts = np.flatnonzero(np.diff(user, prepend=-1) | np.diff(age, prepend=-1))
+        starts = np.ones(len(user), np.bool_)
+        starts[1:] = (user[1:] != user[:-1]) | (age[1:] != age[:-1])
         return user[starts], age[starts]
 
-    def of_kind(self, kind: str) -> tuple[_Ints, _Ints, npt.NDArray[np.void]]:
-        """(user, age in days, tally) of each tally of one kind."""
-        chosen = self._rows["kind"] == KIND_CODES[kind]
-        return self._user[chosen], self._age[chosen], self._rows[chosen]
+    @cached_property
+    def n_by_kind(self) -> npt.NDArray[np.float64]:
+        """Events of each kind, shape (n_users, n_kinds)."""
+        shape = len(self.states), len(EVENT_KINDS)
+        n = np.bincount(self._user_and_kind, self._rows["n"], shape[0] * shape[1])
+        return n.astype(np.float64, copy=False).reshape(shape)
+
+    @cached_property
+    def age_by_kind(self) -> npt.NDArray[np.float64]:
+        """Age in days of the last event of each kind, NaN where there is none, shape (n_users, n_kinds)."""
+        ages = np.full((len(self.states), len(EVENT_KINDS)), np.nan)
+        ages.ravel()[self._user_and_kind] = self._age  # a user's tallies ascend by day: the last one stays
+        return ages
+
+    @cached_property
+    def _user_and_kind(self) -> _Ints:
+        return np.asarray(self._user * len(EVENT_KINDS) + self._rows["kind"], np.int64)
 
 
 def _column(values: npt.NDArray[Any]) -> FloatColumn:
@@ -177,8 +191,7 @@ def n_of_kind(kind: str) -> Feature:
     """Events of one kind in the retained two years."""
 
     def compute(seen: Seen) -> FloatColumn:
-        user, _, rows = seen.of_kind(kind)
-        return _column(seen.per_user(user, rows["n"]))
+        return _column(seen.n_by_kind[:, KIND_CODES[kind]])
 
     meaning = f"Events of kind {kind} in the retained two years"
     return Feature(f"n_{kind}", "events", "never", ("tallies.n",), meaning, compute)
@@ -188,10 +201,7 @@ def days_since_last_of_kind(kind: str) -> Feature:
     """Community days since the last event of one kind."""
 
     def compute(seen: Seen) -> FloatColumn:
-        user, age, _ = seen.of_kind(kind)
-        least = np.full(len(seen.states), np.inf)
-        np.minimum.at(least, user, age)
-        return _column(np.where(np.isinf(least), np.nan, least))
+        return _column(seen.age_by_kind[:, KIND_CODES[kind]])
 
     meaning = f"Community days since the last event of kind {kind}"
     return Feature(f"days_since_last_{kind}", "days", f"no {kind}", ("tallies.day",), meaning, compute)
@@ -223,4 +233,7 @@ CATALOGUE: Final = {
 def compute_features(features: Sequence[Feature], states: UserStates, as_of: int) -> npt.NDArray[np.float32]:
     """The columns of ``features`` side by side: float32, shape (n_users, n_features)."""
     seen = Seen(states, as_of)
-    return np.stack([one.compute(seen) for one in features], axis=1)
+    table = np.empty((len(states), len(features)), np.float32)
+    for place, one in enumerate(features):
+        table[:, place] = one.compute(seen)
+    return table

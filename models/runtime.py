@@ -27,14 +27,15 @@ class OnnxRunner:
         self._outputs = [tensor.name for tensor in self.contract.outputs]
         _require_same("inputs", self.contract.inputs, self._session.get_inputs())
         _require_same("outputs", self.contract.outputs, self._session.get_outputs())
+        self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in self.contract.inputs}
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         """The outputs by name; ContractError for inputs of other names, dtypes or shapes than the contract's."""
-        if inputs.keys() != (expected := {tensor.name for tensor in self.contract.inputs}):
-            raise ContractError(f"the inputs are {sorted(inputs)}, expected {sorted(expected)}")
+        if inputs.keys() != self._dtypes.keys():
+            raise ContractError(f"the inputs are {sorted(inputs)}, expected {sorted(self._dtypes)}")
         for tensor in self.contract.inputs:
             array = inputs[tensor.name]
-            if array.dtype.name != tensor.dtype or not _fits(array.shape, tensor.shape):
+            if array.dtype != self._dtypes[tensor.name] or not _fits(array.shape, tensor.shape):
                 raise ContractError(
                     f"input {tensor.name} is {array.dtype.name}{list(array.shape)}, "
                     f"expected {tensor.dtype}{list(tensor.shape)}"

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from serving.admission import Admission
 from serving.background import repeated
 from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
     for error in (ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Admission, metrics=metrics, max_in_flight=settings.max_in_flight)
     return app
 
 

@@ -26,7 +26,8 @@ async def repeated(step: Callable[[], Awaitable[None]], *, every_s: float) -> As
 
 
 async def _repeat(step: Callable[[], Awaitable[None]], every_s: float) -> None:
-    while True:
+    task = asyncio.current_task()
+    while not (task and task.cancelling()):  # a step may take a cancellation for a failure (a driver's timeout)
         await asyncio.sleep(every_s)
         try:
             await step()

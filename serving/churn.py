@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 from features.schema import KIND_CODES
 from features.state import DAY_US, Event, UserState, UserStates
@@ -16,12 +16,16 @@ from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
 from serving.slots import LiveModel, Slots, Task
+from serving.together import Together
 from serving.workers import Workers
 
 _log = logging.getLogger(__name__)
 
 MAX_EXPLAINED: Final = 100
 """How many users one request may have explained: a user takes up to a millisecond."""
+
+_TOGETHER: Final = 32
+"""How many users whom requests of their own ask for are scored in one go at most."""
 
 _CANARY_AS_OF: Final = 20_000 * DAY_US
 _CANARY: Final = UserState().fold([Event(KIND_CODES["open"], _CANARY_AS_OF - 1)]).encode()
@@ -54,6 +58,11 @@ class ChurnAnswer:
     explanations: Sequence[Explanation | None] = ()
     degraded: Sequence[str] = ()
 
+    def of(self, row: int) -> Self:
+        """The answer for one of the users alone."""
+        scores = ChurnScores(self.scores.status[row : row + 1], self.scores.probability[row : row + 1])
+        return replace(self, user_ids=self.user_ids[row : row + 1], scores=scores, rows=[0])
+
 
 class ChurnScoring:
     """Scores users; it reads and changes nothing."""
@@ -65,6 +74,7 @@ class ChurnScoring:
         self._metrics = metrics
         self._batch_size = metrics.batch_size.labels("score")
         self._clock = clock
+        self._together = Together(self._score_each, at_most=_TOGETHER)
 
     async def score(
         self, user_ids: Sequence[str], *, as_of: int | None, horizon_days: Sequence[int] | None
@@ -73,8 +83,11 @@ class ChurnScoring:
 
         NoModelError while no champion is live; InvalidError for an instant or a horizon that can't be answered.
         """
-        answer, _ = await self._score(user_ids, as_of, horizon_days)
-        return answer
+        if as_of is None and len(user_ids) == 1:
+            answer = await self._together.ask(user_ids[0])
+        else:
+            answer, _ = await self._score(user_ids, self._instant(as_of))
+        return self._choose(answer, horizon_days)
 
     async def explain(
         self, user_ids: Sequence[str], *, as_of: int | None, horizon_days: Sequence[int] | None
@@ -86,7 +99,8 @@ class ChurnScoring:
         if len(user_ids) > MAX_EXPLAINED:
             detail = f"at most {MAX_EXPLAINED} users in a request that asks to explain"
             raise InvalidError(detail, errors=[FieldProblem("/user_ids", "too_many_to_explain", detail)])
-        answer, states = await self._score(user_ids, as_of, horizon_days)
+        scored, states = await self._score(user_ids, self._instant(as_of))
+        answer = self._choose(scored, horizon_days)
         explain = answer.model.scorer.explain
         try:
             explanations = await self._workers.run_slow(explain, states, answer.as_of, answer.columns[-1])
@@ -95,21 +109,29 @@ class ChurnScoring:
             return replace(answer, degraded=[*answer.degraded, "explain"])
         return replace(answer, explanations=explanations)
 
-    async def _score(
-        self, user_ids: Sequence[str], as_of: int | None, horizon_days: Sequence[int] | None
-    ) -> tuple[ChurnAnswer, UserStates]:
+    async def _score_each(self, user_ids: Sequence[str]) -> list[ChurnAnswer]:
+        """Answers to requests that ask for one user each, as of now."""
+        answer, _ = await self._score(user_ids, self._clock())
+        return [answer.of(row) for row in answer.rows]
+
+    async def _score(self, user_ids: Sequence[str], as_of: int) -> tuple[ChurnAnswer, UserStates]:
+        """At all of the model's horizons."""
         model = self._slots.champion(CHURN)
         if model is None:
             raise NoModelError("no churn model has been released to this server")
-        columns = _columns(model.scorer.settings.horizon_days, horizon_days)
-        as_of = self._instant(as_of)
         rows = {user_id: row for row, user_id in enumerate(dict.fromkeys(user_ids))}
         states = await self._folder.states_at(list(rows), as_of)
         scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
         self._count(model, states, scores, as_of)
+        columns = range(len(model.scorer.settings.horizon_days))
         places = [rows[user_id] for user_id in user_ids]
         degraded = [] if self._folder.is_level else ["states"]
         return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded=degraded), states
+
+    def _choose(self, answer: ChurnAnswer, horizon_days: Sequence[int] | None) -> ChurnAnswer:
+        """The answer at the horizons asked for."""
+        columns = _columns(answer.model.scorer.settings.horizon_days, horizon_days)
+        return answer if columns == answer.columns else replace(answer, columns=columns)
 
     def _count(self, model: LiveModel[ChurnScorer], states: UserStates, scores: ChurnScores, as_of: int) -> None:
         labels = model.model, model.pointer.version

@@ -145,16 +145,21 @@ async def answer_problem(request: Request, error: Exception) -> JSONResponse:
     known = _known(error)
     if f"{request.scope['path']}/".startswith("/v2/"):
         return JSONResponse({"error": known.detail or known.title}, known.status, _headers(known, error))
-    problem = {
-        "type": f"/problems/{known.code}",
-        "title": known.title,
-        "status": known.status,
-        "code": known.code,
-        "detail": known.detail or known.title,
-        "request_id": request.state.call.request_id,
-        "errors": [asdict(one) for one in known.errors],
-    }
+    problem = problem_of(known, request.state.call.request_id)
     return JSONResponse(problem, known.status, _headers(known, error), MEDIA_TYPE)
+
+
+def problem_of(error: ServingError, request_id: str) -> dict[str, Any]:
+    """An error as JSON values (RFC 9457)."""
+    return {
+        "type": f"/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail or error.title,
+        "request_id": request_id,
+        "errors": [asdict(one) for one in error.errors],
+    }
 
 
 def _known(error: Exception) -> ServingError:

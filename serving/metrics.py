@@ -65,6 +65,8 @@ class Metrics:
         self.batch_size = self._histogram(
             "batch_size", "Users to score, events to ingest or rows to infer in a request.", _BATCH, "operation"
         )
+        self.in_flight = self._gauge("in_flight_requests", "Requests under way.")
+        self.overloads = self._counter("overloads", "Requests refused because too many were under way.")
         self.scores = self._counter("scores", "Users scored.", "model", "version", "status")
         self.probability = self._distribution(
             "churn_probability", "Churn probabilities answered.", _PROBABILITY, "model", "version", "horizon_days"

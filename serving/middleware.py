@@ -3,12 +3,12 @@
 import logging
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final
 
 from fastapi import HTTPException
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,7 +18,7 @@ from serving.metrics import Metrics
 
 _log = logging.getLogger("serving.requests")
 
-REQUEST_ID: Final = "X-Request-ID"
+_REQUEST_ID: Final = b"x-request-id"
 _SANE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OUTCOMES: Final = {4: "refused", 5: "failed"}
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -63,15 +63,15 @@ class Edge:
         """Pass a request on; the app's other traffic (its start and end) passes untouched."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)
-        asked_id = headers.get(REQUEST_ID, "")
+        headers = dict(scope["headers"])
+        asked_id = headers.get(_REQUEST_ID, b"").decode("latin-1")
         call = Call(asked_id if _SANE.fullmatch(asked_id) else secrets.token_hex(8))
         scope.setdefault("state", {})["call"] = call
 
         async def named_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = call.request_id
+                message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, call.request_id.encode())]
             await send(message)
 
         try:
@@ -84,10 +84,10 @@ class Edge:
         self._note(scope, call)
         return None
 
-    def _limited(self, receive: Receive, headers: Headers) -> Receive:
+    def _limited(self, receive: Receive, headers: Mapping[bytes, bytes]) -> Receive:
         """``receive`` that stops at the limit: by the declared length, or by what has come."""
-        declared = headers.get("content-length", "")
-        n_declared, n_bytes = int(declared[:20]) if declared.isdecimal() else 0, 0
+        declared = headers.get(b"content-length", b"")
+        n_declared, n_bytes = int(declared[:20]) if declared.isdigit() else 0, 0
 
         async def limited() -> Message:
             nonlocal n_bytes

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     max_body_bytes: int = Field(default=1 << 20, gt=0, description="The largest request body.")
+    max_in_flight: int = Field(default=128, gt=0, description="How many requests may be under way at once.")
     open_access: bool = Field(default=False, description="Answer without API keys: for development only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="The least to log.")
     poll_s: float = Field(default=0.5, gt=0, description="How often to look for new releases.")

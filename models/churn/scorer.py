@@ -30,6 +30,9 @@ class ChurnStatus(StrEnum):
     INACTIVE = "inactive"
 
 
+_STATUSES: Final = np.array([ChurnStatus.COLD_START, ChurnStatus.SCORED, ChurnStatus.INACTIVE], np.object_)
+
+
 @dataclass(frozen=True, slots=True)
 class ChurnSettings:
     """What a churn bundle says beside its graph.
@@ -112,12 +115,8 @@ class ChurnScorer:
         features = compute_features(self._features, states, as_of)
         probability = self.runner.run({INPUT: features})[OUTPUT]
         active = self._active(states, as_of)
-        known = np.where(active, ChurnStatus.SCORED, ChurnStatus.INACTIVE)
-        status = np.where(states.last_at == NEVER, ChurnStatus.COLD_START, known)
-        return ChurnScores(
-            tuple(map(ChurnStatus, status.tolist())),
-            np.where(active[:, None], probability, np.float32(np.nan)),
-        )
+        status = _STATUSES[np.where(states.last_at == NEVER, 0, np.where(active, 1, 2))]
+        return ChurnScores(tuple(status.tolist()), np.where(active[:, None], probability, np.float32(np.nan)))
 
     def explain(self, states: UserStates, as_of: int, column: int) -> tuple[Explanation | None, ...]:
         """Per user, why the raw score of one horizon is what it is; None for a user who is not ``scored``.

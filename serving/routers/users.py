@@ -42,16 +42,6 @@ _REASONS = {
 }
 
 
-@router.put("/users/{user_id}")
-async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: Request) -> ProfileStored:
-    """Store a user's profile in place of the one before."""
-    profile = dict(body)
-    if body.registered_at:
-        profile["registered_at"] = to_us(body.registered_at)
-    folded = await ingest.profile(user_id, profile)
-    return ProfileStored(**call_of(request).meta, degraded=[] if folded else ["states"], user_id=user_id)
-
-
 @router.post("/users:score")
 async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) -> UserScores:
     """Score up to 1,000 users: who is about to leave. A result for each, in order; nothing is stored.
@@ -64,10 +54,19 @@ async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) 
     return _scores(await answer(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
 
 
+@router.put("/users/{user_id}")
+async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: Request) -> ProfileStored:
+    """Store a user's profile in place of the one before."""
+    profile = dict(body)
+    if body.registered_at:
+        profile["registered_at"] = to_us(body.registered_at)
+    folded = await ingest.profile(user_id, profile)
+    return ProfileStored(**call_of(request).meta, degraded=[] if folded else ["states"], user_id=user_id)
+
+
 def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
     pointer = answer.model.pointer
     call.model, call.version = answer.model.model, pointer.version
-    results = _results(answer)
     return UserScores(
         **call.meta,
         model=ModelRef(
@@ -75,16 +74,16 @@ def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
         ),
         degraded=list(answer.degraded),
         features_as_of=to_datetime(answer.as_of),
-        results=[results[row] for row in answer.rows],
+        results=results_of(answer),
     )
 
 
-def _results(answer: ChurnAnswer) -> list[UserScore]:
-    """A result per different user."""
+def results_of(answer: ChurnAnswer) -> list[UserScore]:
+    """A result per user asked for, in order."""
     settings = answer.model.scorer.settings
     horizons = [(column, settings.horizon_days[column], settings.thresholds[column]) for column in answer.columns]
     explanations = answer.explanations or [None] * len(answer.user_ids)
-    return [
+    results = [
         UserScore(
             user_id=user_id,
             status=status.value,
@@ -100,6 +99,7 @@ def _results(answer: ChurnAnswer) -> list[UserScore]:
             answer.user_ids, answer.scores.status, answer.scores.probability.tolist(), explanations, strict=True
         )
     ]
+    return [results[row] for row in answer.rows]
 
 
 def _reasons(explanation: Explanation) -> list[Reason]:

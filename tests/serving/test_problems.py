@@ -126,3 +126,8 @@ def test_a_sane_request_id_is_kept_and_any_other_replaced(client, sent, kept):
     answer = client.get("/livez", headers={"X-Request-ID": sent})
     assert (answer.json()["request_id"] == sent) == kept
     assert answer.headers["x-request-id"] == answer.json()["request_id"]
+
+
+def test_every_operation_says_that_it_may_answer_with_a_problem(client):
+    operations = [one for path in client.app.openapi()["paths"].values() for one in path.values()]
+    assert all("default" in one["responses"] for one in operations)

@@ -1,11 +1,13 @@
 """PUT /v1/users/{user_id} and POST /v1/users:score over HTTP."""
 
+import asyncio
 from datetime import datetime
 
 import pytest
 
 from features.state import UserState
 from serving.instants import to_us
+from serving.routers.users import results_of
 
 
 def test_an_answer_says_which_model_as_of_when_and_for_whom(score, send, event, world):
@@ -139,3 +141,16 @@ def test_without_a_model_scoring_says_when_to_try_again_and_the_rest_works(world
         assert (answer.status_code, answer.json()["code"]) == (503, "no_model")
         assert int(answer.headers["retry-after"]) > 0
         assert client.post("/v1/events", json={"events": [event()]}).json()["results"][0]["status"] == "accepted"
+
+
+def test_many_requests_at_once_each_get_their_own_users_score(client, score, send, event):
+    ids = [f"u{n}" for n in range(60)]
+    send(*(event(user_id, days=1 + n % 70, value=n) for n, user_id in enumerate(ids[:50])))
+    alone = [score(user_id)["results"] for user_id in ids]
+
+    async def at_once():
+        scoring = client.app.state.services.churn
+        return await asyncio.gather(*(scoring.score([one], as_of=None, horizon_days=None) for one in ids))
+
+    answers = [results_of(one) for one in client.portal.call(at_once)]
+    assert [[one.model_dump() for one in answer] for answer in answers] == alone
