@@ -1,6 +1,8 @@
 # Images from one file: `docker build --target serve .` answers requests, `--target explain` explains scores too,
 # `--target train` makes models.
 FROM python:3.11-slim AS base
+ARG REVISION=unknown
+ENV MINGJIAN_REVISION=$REVISION
 ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 WORKDIR /app
 RUN useradd --create-home app && mkdir var && chown app var
@@ -23,7 +25,7 @@ RUN pip install ".[serve,explain]"
 USER app
 
 FROM base AS train
-RUN apt-get update && apt-get install --yes --no-install-recommends git libgomp1 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY training training
 COPY mlflow mlflow
 RUN pip install ".[train]"

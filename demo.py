@@ -46,11 +46,16 @@ def main() -> int:
         make_model(n_users)
         key = make_key()
         with server() as running:
-            users = send_events(key)
-            show(key, users)
+            send_events(key)
+            show(key)
             return running.wait()
     except subprocess.CalledProcessError as error:
         console.print(f"[red]stopped:[/] {' '.join(map(str, error.cmd))} ended with status {error.returncode}")
+        return 1
+    except (TimeoutError, urllib.error.URLError) as error:
+        console.print(
+            f"[red]stopped:[/] {error}; what is in {VAR}/ may be of an earlier version: remove it and try again"
+        )
         return 1
     except KeyboardInterrupt:
         return 0
@@ -62,7 +67,7 @@ def make_model(n_users: int) -> None:
         console.print("using the model that is there")
         return
     start = datetime.now(UTC).date() - timedelta(days=N_DAYS)
-    if not SAMPLE.exists():
+    if not (SAMPLE / "users.parquet").exists():  # the file that is put in place last
         console.rule("1/4 a synthetic community")
         run("training", "sample", "--users", n_users, "--days", N_DAYS, "--start", start, "--out", SAMPLE)
     console.rule("2/4 training the churn model")
@@ -99,30 +104,32 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_until_ready(running: subprocess.Popen[bytes]) -> None:
-    """Return once /readyz says yes; CalledProcessError if the server ends before."""
+    """Return once /readyz says yes; CalledProcessError if the server ends before, TimeoutError if it takes too long."""
     for _ in range(READY_TIMEOUT_S * 10):
         if running.poll() is not None:
             console.print((VAR / "serving.log").read_text(encoding="utf-8")[-2000:], markup=False)
-            break
+            raise subprocess.CalledProcessError(running.returncode, [*map(str, running.args)])
         try:
             urllib.request.urlopen(f"{URL}/readyz", timeout=1).close()
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.1)
         else:
             return
-    raise subprocess.CalledProcessError(running.returncode or 1, [*map(str, running.args)])
+    console.print((VAR / "serving.log").read_text(encoding="utf-8")[-2000:], markup=False)
+    raise TimeoutError(f"the server was not ready within {READY_TIMEOUT_S} s")
 
 
-def send_events(key: str) -> list[str]:
-    """Send some users' events, once; returns the users' ids."""
-    if not SENT.exists():
-        events = sample_events()
-        with console.status(f"sending {len(events):,} events of {N_SENT} users"):
-            for start in range(0, len(events), BATCH):
-                call("POST", "/v1/events", key, {"events": events[start : start + BATCH]})
-        SENT.write_text(json.dumps(sorted({event["user_id"] for event in events})), encoding="utf-8")
-    users: list[str] = json.loads(SENT.read_text(encoding="utf-8"))
-    return users
+def send_events(key: str) -> None:
+    """Send some users' events, once, and note who they are and when the sample ends."""
+    if SENT.exists():
+        return
+    events = sample_events()
+    with console.status(f"sending {len(events):,} events of {N_SENT} users"):
+        for start in range(0, len(events), BATCH):
+            call("POST", "/v1/events", key, {"events": events[start : start + BATCH]})
+    ids = sorted({event["user_id"] for event in events})
+    as_of = datetime.fromisoformat(events[-1]["occurred_at"]) + timedelta(seconds=1)
+    SENT.write_text(json.dumps({"user_ids": ids, "as_of": as_of.isoformat()}), encoding="utf-8")
 
 
 def sample_events() -> list[dict[str, Any]]:
@@ -144,27 +151,28 @@ def sample_events() -> list[dict[str, Any]]:
     return rows
 
 
-def show(key: str, users: list[str]) -> None:
-    """Say where everything is, and ask for three users' scores: the most and the least at risk, and one between."""
-    scored = [one for one in ask(key, users)["results"] if one["status"] == "scored"]
+def show(key: str) -> None:
+    """Say where everything is, and ask for three users' scores: the most and the least at risk, and one between.
+
+    They are asked as of the sample's end: a demo started again weeks later finds the users as they were.
+    """
+    sent = json.loads(SENT.read_text(encoding="utf-8"))
+    scored = [one for one in ask(key, sent)["results"] if one["status"] == "scored"]
     scored.sort(key=lambda one: one["churn"][-1]["probability"])
-    three = [scored[place]["user_id"] for place in (-1, len(scored) // 2, 0)]
-    body = json.dumps({"user_ids": three})
+    question = {**sent, "user_ids": [scored[place]["user_id"] for place in (-1, len(scored) // 2, 0)]}
     console.rule("ready")
     console.print(f"API docs      {URL}/docs")
     console.print("MLflow pages  .venv/bin/mlflow ui --backend-store-uri sqlite:///var/mlflow/mlflow.db")
     console.print("\nAsk who is about to leave (the users are synthetic):\n")
-    console.print(
-        f"curl -s {URL}/v1/users:score -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{body}'\n",
-        soft_wrap=True,
-    )
-    console.print_json(json.dumps(ask(key, three)))
+    headers = f"-H 'X-API-Key: {key}' -H 'Content-Type: application/json'"
+    console.print(f"curl -s {URL}/v1/users:score {headers} -d '{json.dumps(question)}'\n", soft_wrap=True)
+    console.print_json(json.dumps(ask(key, question)))
     console.print("\nCtrl-C stops the server.")
 
 
-def ask(key: str, users: list[str]) -> dict[str, Any]:
-    """The scores of some users."""
-    return call("POST", "/v1/users:score", key, {"user_ids": users})
+def ask(key: str, question: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a question for scores."""
+    return call("POST", "/v1/users:score", key, question)
 
 
 def call(method: str, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -83,11 +83,11 @@ class EventLog:
 
 
 def log_span(dataset: Dataset) -> tuple[int, int]:
-    """The log's first event, and the start of the UTC day after its last: what happened before that day is known."""
+    """The log's first event, and its end: the start of the UTC day after its last event, or now if that is earlier."""
     dataset.require("events")
     sql = "SELECT epoch_us(min(occurred_at)), epoch_us(max(occurred_at)) FROM events"
     first, last = dataset.connection.execute(sql).fetchall()[0]
-    return first, (last // DAY_US + 1) * DAY_US
+    return first, min((last // DAY_US + 1) * DAY_US, dataset.now)
 
 
 _INTEGERS: Final = f"""

@@ -55,6 +55,7 @@ class Dataset:
 
     def __init__(self, folder: Path, *, now: int) -> None:
         self.folder = folder
+        self.now = now
         self.files = _find_tables(folder)
         self.connection = _connect()
         self.summaries = {name: self._open(TABLES[name], file, now) for name, file in self.files.items()}

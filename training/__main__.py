@@ -88,17 +88,22 @@ def sample(options: argparse.Namespace) -> int:
 
 def churn(options: argparse.Namespace) -> int:
     """Train a churn model; register it if its gates hold."""
-    from training.runs import register, run_churn, write_report
+    from training.runs import register, run_churn, unfinished, write_report
     from training.tracking import model_name
 
-    config = read_config(options.config)
+    report = options.report or options.home / "reports" / "churn.json"
+    write_report(unfinished("the run did not end"), report)
     with _progress() as step, tempfile.TemporaryDirectory() as folder:
-        step("checking the data", 0, 1)
-        run = run_churn(config, Dataset(options.data, now=_now()), Path(folder), step)
-        write_report(run.report, options.report)
+        try:
+            step("checking the data", 0, 1)
+            run = run_churn(read_config(options.config), Dataset(options.data, now=_now()), Path(folder), step)
+        except _KNOWN as error:
+            write_report(unfinished(str(error)), report)
+            raise
+        write_report(run.report, report)
+        print(f"report: {report}")
         step("logging to MLflow", 1, 1)
         version = register(run, _registry(options), Path(folder))
-    print(f"report: {options.report}")
     print(f"registered {model_name(version.task)} version {version.number} as challenger")
     return OK
 
@@ -136,14 +141,16 @@ def release(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     from training.release import release
 
-    for done in release(_registry(options), options.bundles):
+    for done in release(_registry(options), options.bundles or options.home / "bundles"):
         print(f"released {done.task} {done.role}: version {done.version.number}", flush=True)
     return OK
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--home", type=Path, default=Path("var"), help="where runs and bundles are kept (default: var)")
+    parser.add_argument(
+        "--home", type=Path, default=Path("var"), help="where runs, reports and bundles are kept (default: var)"
+    )
     parser.add_argument(
         "--registry",
         default=os.environ.get("MLFLOW_TRACKING_URI"),
@@ -180,13 +187,13 @@ def _at_least(low: int) -> Callable[[str], int]:
 def _add_model_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     one = _command(commands, churn)
     _add_data(one)
-    one.add_argument("--report", type=Path, default=Path("var/reports/churn.json"), help="where the figures go (JSON)")
+    one.add_argument("--report", type=Path, help="where the figures go (default: reports/churn.json below --home)")
     one = _command(commands, promote)
     _add_data(one)
     _add_move(one)
     _add_move(_command(commands, rollback))
     one = _command(commands, release)
-    one.add_argument("--bundles", type=Path, default=Path("var/bundles"), help="the folder that serving watches")
+    one.add_argument("--bundles", type=Path, help="the folder that serving watches (default: bundles below --home)")
     one.add_argument("--watch", action="store_true", help="keep running")
     one.add_argument("--every-s", type=float, default=5.0, help="seconds between looks while watching")
 
@@ -206,8 +213,15 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 
 def _add_move(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", choices=["churn"])
-    command.add_argument("--by", default=getpass.getuser(), help="who decides (default: the user of this machine)")
+    command.add_argument("--by", default=_user(), help="who decides (default: the user of this machine)")
     command.add_argument("--why", default="", help="kept with the version")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return str(os.getuid())
 
 
 def _registry(options: argparse.Namespace) -> "Registry":

@@ -69,33 +69,41 @@ def train_churn(config: ChurnConfig, dataset: Dataset, progress: Progress) -> Ch
     plan = plan_instants(config, *log_span(dataset))
     n_steps = len(plan.test) + len(config.horizon_days)
     progress("reading the log", 0, n_steps)
-    features, rows = read_rows(dataset, plan, config)
-    train = tuple(rows[as_of].thin(MAX_ROWS // len(plan.train)) for as_of in plan.train)
+    features, train, tests = read_rows(dataset, plan, config)
     trials: dict[str, list[Trial]] = {name: [] for name in BASELINES}
     for place, as_of in enumerate(plan.test[:-1], start=1):
         progress("judging at an earlier instant", place, n_steps)
         try:
-            _add_trials(trials, fit_horizon(train, config.main_horizon, test=as_of, seed=config.seed), rows[as_of])
+            _add_trials(trials, fit_horizon(train, config.main_horizon, test=as_of, seed=config.seed), tests[as_of])
         except DataError:  # too little was known by then: the comparison does without this instant
             plan = replace(plan, test=tuple(test for test in plan.test if test != as_of))
     fits = []
     for place, horizon_days in enumerate(config.horizon_days, start=len(plan.test)):
         progress(f"fitting the {horizon_days}-day horizon", place, n_steps)
         fits.append(fit_horizon(train, horizon_days, test=plan.main, seed=config.seed))
-    _add_trials(trials, fits[-1], rows[plan.main])
+    _add_trials(trials, fits[-1], tests[plan.main])
     model = ChurnModel(features, tuple(fits), config.present_days)
-    return ChurnTraining(plan, model, train, rows[plan.main], trials)
+    return ChurnTraining(plan, model, train, tests[plan.main], trials)
 
 
-def read_rows(dataset: Dataset, plan: Plan, config: ChurnConfig) -> tuple[tuple[Feature, ...], dict[int, Rows]]:
-    """The rows of every instant of the plan, of users active lately, and the features in them.
+def read_rows(
+    dataset: Dataset, plan: Plan, config: ChurnConfig
+) -> tuple[tuple[Feature, ...], tuple[Rows, ...], dict[int, Rows]]:
+    """The features, the training rows in time order, and the test rows by instant; all of users active lately.
 
-    Those are the core set, and those of the kinds that are common before the main test instant.
+    The features are the core set, and those of the kinds that are common before the main test instant. Only training
+    rows are thinned, as they are read.
     """
     log = EventLog(dataset, [*plan.train, *plan.test])
     chosen = (*CHURN_FEATURES, *kind_features(log.kind_counts(before=plan.main)))
-    snapshots = log.snapshots(active_days=config.present_days)
-    return chosen, {snapshot.as_of: Rows.of(snapshot, chosen) for snapshot in snapshots}
+    train, tests = [], {}
+    for snapshot in log.snapshots(active_days=config.present_days):
+        rows = Rows.of(snapshot, chosen)
+        if rows.as_of in plan.train:
+            train.append(rows.thin(MAX_ROWS // len(plan.train)))
+        if rows.as_of in plan.test:
+            tests[rows.as_of] = rows
+    return chosen, tuple(train), tests
 
 
 def kind_features(counts: dict[int, int]) -> list[Feature]:

@@ -63,13 +63,13 @@ def _unexplained(bundle: Bundle, model: ChurnModel, rows: Features) -> float:
 def boundary_rows(model: ChurnModel, held_out: Features) -> Iterator[Features]:
     """Held-out rows with one feature moved exactly on, just under and just over each of the trees' thresholds.
 
-    Two more rows per feature hold its missing value and infinity.
+    Three more rows per feature hold its missing value and both infinities.
     """
     for column, thresholds in _thresholds(model).items():
         with np.errstate(over="ignore"):  # a threshold beyond float32 parts infinity from the rest
             on = np.array(sorted(thresholds)).astype(np.float32)
             edges = [np.nextafter(on, np.float32(-np.inf)), on, np.nextafter(on, np.float32(np.inf))]
-        values = np.concatenate([*edges, np.array([np.nan, np.inf], np.float32)])
+        values = np.concatenate([*edges, np.array([np.nan, np.inf, -np.inf], np.float32)])
         rows = held_out[np.arange(len(values)) % len(held_out)].copy()
         rows[:, column] = values
         yield rows

@@ -6,6 +6,7 @@ only if its window closes by then (an embargo as long as the horizon).
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -28,7 +29,6 @@ class Plan:
 
     test: tuple[int, ...]
     train: tuple[int, ...]
-    main_horizon: int
 
     @property
     def main(self) -> int:
@@ -54,7 +54,7 @@ def plan_instants(config: ChurnConfig, first: int, end: int) -> Plan:
             f"the log from {date_of(first)} to {date_of(end)} {left} whose {main_days}-day window closes by "
             f"{date_of(main)}; {MIN_INSTANTS} are needed"
         )
-    return Plan(allowed, tuple(instant for instant in train if instant < main), main_days)
+    return Plan(allowed, tuple(instant for instant in train if instant < main))
 
 
 def test_instant(config: ChurnConfig, horizon_days: int, end: int) -> int:
@@ -65,6 +65,21 @@ def test_instant(config: ChurnConfig, horizon_days: int, end: int) -> int:
         needed = f"{horizon_days} days after test_as_of {date_of(as_of)}"
         raise DataError(f"the log ends {date_of(end)}, before the {needed} have passed")
     return as_of
+
+
+def without_long_horizons(config: ChurnConfig, first: int, end: int) -> ChurnConfig:
+    """The settings, less the longest of the default horizons where the log is too short for them.
+
+    Where horizons or instants were asked for, all is kept as it is.
+    """
+    if config.model_fields_set & {"horizon_days", "test_as_of", "train_as_of"}:
+        return config
+    for n in range(len(config.horizon_days), 1, -1):
+        shorter = config.model_copy(update={"horizon_days": config.horizon_days[:n]})
+        with suppress(DataError):
+            plan_instants(shorter, first, end)
+            return shorter
+    return config.model_copy(update={"horizon_days": config.horizon_days[:1]})
 
 
 def is_closed(as_of: int, horizon_days: int, *, by: int) -> bool:

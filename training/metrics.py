@@ -70,6 +70,12 @@ def ece(y: Floats, p: Floats) -> float:
     return float(np.abs(gaps).sum() / len(y))
 
 
+def ece_by_chance(p: Floats, rng: np.random.Generator) -> float:
+    """The calibration error that perfect probabilities stay below 19 times in 20, on as few users as these."""
+    draws = [(rng.random(len(p)) < p).astype(np.float64) for _ in range(N_RESAMPLES)]
+    return float(np.quantile([ece(y, p) for y in draws], 0.95))
+
+
 def lift_at(y: Floats, p: Floats, share: float = 0.1) -> float:
     """How many times the base rate churn is among the ``share`` with the highest probability (ties by place)."""
     n = max(1, round(len(y) * share))

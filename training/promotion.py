@@ -16,7 +16,7 @@ from training.config import ChurnConfig
 from training.errors import GateError, ReleaseError
 from training.gates import Gate
 from training.instants import date_of, test_instant
-from training.metrics import Trial, ece, paired_auc_difference
+from training.metrics import Trial, ece, ece_by_chance, paired_auc_difference
 from training.release import fetch, require
 from training.rows import churned
 from training.tracking import CHALLENGER, CHAMPION, Move, Registry, Version
@@ -81,10 +81,11 @@ def compare(challenger: ChurnScorer, champion: ChurnScorer | None, dataset: Data
     if not both.any():
         raise DataError(f"nobody can be compared: no user of the log was active lately at {date_of(held_out.as_of)}")
     y = churned(held_out.next_at, held_out.as_of, horizon_days)[both]
-    gates = [Gate("ece", ece(y, ours[both]), maximum=config.gates.max_ece)]
+    rng = np.random.default_rng(config.seed)
+    gates = [Gate("ece", ece(y, ours[both]), maximum=max(config.gates.max_ece, ece_by_chance(ours[both], rng)))]
     if champion:
         trial = Trial(np.arange(len(y)), y, ours[both], theirs[both])
-        difference = paired_auc_difference([trial], np.random.default_rng(config.seed))
+        difference = paired_auc_difference([trial], rng)
         gates.append(Gate("auc_difference_to_champion", difference.mean, minimum=config.gates.min_auc_difference))
     return gates
 

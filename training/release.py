@@ -72,10 +72,14 @@ def _release_one(registry: Registry, folder: Path, role: str, version: Version) 
 
 
 def _is_released(folder: Path, role: str, version: Version) -> bool:
+    """Whether the slot points at the version and its bundle lies there, whole."""
     pointer = _pointer(folder, version.task, role)
-    if pointer is None or not (folder / version.task / version.digest).is_dir():
+    if pointer is None or (pointer.digest, pointer.version) != (version.digest, version.number):
         return False
-    return (pointer.digest, pointer.version) == (version.digest, version.number)
+    try:
+        return bool(read_bundle(folder / version.task / version.digest))
+    except BundleError:
+        return False
 
 
 def _pointer(folder: Path, task: str, role: str) -> Pointer | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
+from features.snapshots import log_span
 from features.sources import Dataset
 from models.bundle import Bundle
 from training.card import write_card
@@ -22,7 +23,7 @@ from training.errors import GateError
 from training.evaluation import Evaluation, evaluate
 from training.export import export_churn, parity
 from training.gates import Gate, gates_to_json
-from training.instants import date_of
+from training.instants import date_of, without_long_horizons
 from training.plots import draw_all
 from training.tracking import Registry, RunRecord, Version
 
@@ -31,11 +32,13 @@ TASK: Final = "churn"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChurnRun:
-    """A finished run: its report, the gates in it, and what it leaves for the registry."""
+    """A finished run: how it was configured, what was fitted, how good that is, and the gates and report of it."""
 
-    report: Mapping[str, Any]
+    config: ChurnConfig
+    training: ChurnTraining
+    evaluation: Evaluation
     gates: Sequence[Gate]
-    record: RunRecord
+    report: Mapping[str, Any]
     bundle: Bundle
 
 
@@ -45,6 +48,7 @@ def run_churn(config: ChurnConfig, dataset: Dataset, bundles: Path, progress: Pr
     One thread does the linear algebra: on tables this narrow more threads are slower (measured: a third of the speed on
     two busy cores), and their number would change the last digits, and with them the bundle's digest.
     """
+    config = without_long_horizons(config, *log_span(dataset))
     with threadpool_limits(1, user_api="blas"):
         training = train_churn(config, dataset, progress)
         progress("judging the model", 1, 1)
@@ -53,12 +57,12 @@ def run_churn(config: ChurnConfig, dataset: Dataset, bundles: Path, progress: Pr
     gates = evaluation.gates(config.gates, parity(bundle, training.model, training.test_rows.features))
     digest = dataset.digest()
     report = _report(training, evaluation, gates, digest)
-    return ChurnRun(report, gates, _record(training, evaluation, config, gates, report), bundle)
+    return ChurnRun(config, training, evaluation, gates, report, bundle)
 
 
 def register(run: ChurnRun, registry: Registry, bundles: Path) -> Version:
     """Log the run and register its bundle as the challenger; GateError, with the run logged, where a gate failed."""
-    run_id = registry.log_run(run.record)
+    run_id = registry.log_run(record_of(run))
     if failed := [str(gate) for gate in run.gates if not gate.passed]:
         raise GateError("; ".join(failed))
     return registry.register(TASK, run_id, bundles / run.bundle.digest, run.report["gates"])
@@ -68,6 +72,11 @@ def write_report(report: Mapping[str, Any], file: Path) -> None:
     """The report as JSON."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(to_json(report), encoding="utf-8")
+
+
+def unfinished(why: str) -> dict[str, Any]:
+    """The report of a run that came to no model."""
+    return {"task": TASK, "horizons": {}, "gates": {"passed": False}, "error": why}
 
 
 def to_json(report: Mapping[str, Any]) -> str:
@@ -85,15 +94,14 @@ def _report(training: ChurnTraining, evaluation: Evaluation, gates: list[Gate], 
     }
 
 
-def _record(
-    training: ChurnTraining, evaluation: Evaluation, config: ChurnConfig, gates: list[Gate], report: dict[str, Any]
-) -> RunRecord:
-    digest = report["data_digest"]
-    card = write_card(training, evaluation, config, gates, data_digest=digest)
+def record_of(run: ChurnRun) -> RunRecord:
+    """What a run leaves in the registry: parameters, metrics, report, card, tables and plots."""
+    report, evaluation, digest = run.report, run.evaluation, run.report["data_digest"]
+    card = write_card(run.training, evaluation, run.config, run.gates, data_digest=digest)
     slices = [asdict(one) for one in evaluation.slices]
     return RunRecord(
         task=TASK,
-        params={**_params(config), **_chosen(training), "data_digest": digest},
+        params={**_params(run.config), **_chosen(run.training), "data_digest": digest},
         tags={"gates": "passed" if report["gates"]["passed"] else "failed", "code_revision": code_revision()},
         metrics=dict(_metrics(evaluation)),
         files={

@@ -94,10 +94,13 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     config.write_text(settings)
     folder = community if data == "community" else tmp_path / data
     report = tmp_path / "report.json"
+    report.write_text('{"gates": {"passed": true}}')  # an earlier run's
     arguments = ["churn", "--data", str(folder), "--config", str(config), "--report", str(report)]
     assert main(["--home", str(home), *arguments]) == 1
     assert message in error_line(capsys)
-    assert not report.exists()
+    written = json.loads(report.read_text())
+    assert (written["task"], written["horizons"], written["gates"]) == ("churn", {}, {"passed": False})
+    assert message in written["error"]
 
 
 @pytest.mark.parametrize("command", [["promote", "churn", "--data", "DATA"], ["rollback", "churn"]])

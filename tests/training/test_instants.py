@@ -11,7 +11,16 @@ from features.errors import DataError
 from features.state import DAY_US
 from training.config import ChurnConfig
 from training.errors import ConfigError
-from training.instants import MAX_INSTANTS, MIN_INSTANTS, Plan, date_of, is_closed, plan_instants, short_horizon
+from training.instants import (
+    MAX_INSTANTS,
+    MIN_INSTANTS,
+    Plan,
+    date_of,
+    is_closed,
+    plan_instants,
+    short_horizon,
+    without_long_horizons,
+)
 
 FIRST = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
@@ -111,3 +120,15 @@ def test_more_given_instants_than_can_be_kept_are_refused() -> None:
 @pytest.mark.parametrize(("horizon_days", "short"), [(1, 7), (7, 7), (30, 7), (32, 14), (90, 28)])
 def test_the_short_horizon_is_about_a_third_in_whole_weeks(horizon_days: int, short: int) -> None:
     assert short_horizon(horizon_days) == short
+
+
+def test_default_horizons_that_a_log_is_too_short_for_are_left_out() -> None:
+    days = {71: (7, 14), 72: (7, 14, 30), 35: (7,)}
+    for n_days, expected in days.items():
+        fitted = without_long_horizons(ChurnConfig(), FIRST, FIRST + n_days * DAY_US)
+        assert (n_days, fitted.horizon_days) == (n_days, expected)
+
+
+def test_horizons_that_were_asked_for_are_kept_however_short_the_log() -> None:
+    asked = ChurnConfig(horizon_days=(7, 30))
+    assert without_long_horizons(asked, FIRST, FIRST + 40 * DAY_US) == asked

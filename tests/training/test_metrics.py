@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training.metrics import Trial, auc, bootstrap, ece, judge, lift_at, paired_auc_difference
+from training.metrics import Trial, auc, bootstrap, ece, ece_by_chance, judge, lift_at, paired_auc_difference
 
 Floats = npt.NDArray[np.float64]
 
@@ -119,3 +119,11 @@ def test_seeing_other_users_makes_the_difference_surer(trial: Trial, rng: np.ran
     others = [replace(trial, users=trial.users + 200 * place) for place in range(5)]
     one, five = (paired_auc_difference(trials, rng) for trials in ([trial], others))
     assert five.high - five.low < 0.6 * (one.high - one.low)  # 1 / sqrt(5) = .45
+
+
+def test_chance_alone_allows_few_users_a_larger_calibration_error() -> None:
+    rng = np.random.default_rng(4)
+    few, many = (ece_by_chance(np.full(n, 0.5), rng) for n in (100, 10_000))
+    # one bin: |mean(y) - 0.5| stays below 1.96 * 0.5 / sqrt(n) 19 times in 20
+    assert few == pytest.approx(0.098, abs=0.012)
+    assert many == pytest.approx(0.0098, abs=0.0012)
