@@ -7,6 +7,7 @@ as a person would.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--users", type=int, default=5000, help="users of the sample community (default: 5000)")
     n_users = parser.parse_args().users
+    for one in (signal.SIGINT, signal.SIGTERM):  # also where whoever started this ignores them
+        signal.signal(one, signal.default_int_handler)
     try:
         make_model(n_users)
         key = make_key()
