@@ -116,6 +116,12 @@ def test_a_key_made_beside_a_running_server_opens_it_and_a_second_server_is_refu
     assert {one["route"] for one in lines if one["message"] == "request"} == {"/livez", "/v1/models", "/v1/users:score"}
 
 
+def test_ctrl_c_ends_the_server_quietly(serve):
+    server = serve()
+    assert server.stop(signal.SIGINT) == 0
+    assert "Traceback" not in server.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -167,6 +173,25 @@ def test_a_store_that_is_not_there_is_one_line_with_exit_2(monkeypatch, capsys):
     assert complaint.startswith("serving: the PostgreSQL journal can't be opened: ")
     assert complaint.count("\n") == 1
     assert "secret" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("rest", "complaint"), [("/db?sslmode=no", "sslmode"), ("/db?nothing=1", "nothing"), (":1,other:2/db", "URL")]
+)
+def test_a_url_that_the_driver_does_not_take_is_one_line_with_exit_2(monkeypatch, capsys, rest, complaint):
+    monkeypatch.setenv("MINGJIAN_JOURNAL_URL", f"postgresql://me:secret@127.0.0.1{rest}")
+    assert main(["create-key", "--scopes", "score", "--label", "x"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("serving: ")
+    assert err.count("\n") == 1
+    assert complaint in err
+    assert "secret" not in err
+
+
+@pytest.mark.parametrize("mode", ["disable", "prefer"])
+def test_a_url_says_ssl_as_libpq_does(monkeypatch, capsys, postgres_url, mode):
+    monkeypatch.setenv("MINGJIAN_JOURNAL_URL", f"{postgres_url}?sslmode={mode}")
+    assert main(["create-key", "--scopes", "score", "--label", "x"]) == 0
 
 
 @pytest.fixture
