@@ -123,6 +123,23 @@ def test_two_apps_count_apart(world):
         assert "unmatched" not in second.get("/metrics").text
 
 
+def test_a_client_that_goes_away_is_no_failure(log_lines, client):
+    path = "/v2/models/churn/infer"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": [], "http_version": "1.1"}
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    client.portal.call(client.app, scope, receive, send)
+    assert sent == []
+    about_requests = [one for one in log_lines() if one["name"] == "serving.requests"]
+    assert [(one["message"], one["status"]) for one in about_requests] == [("request", 499)]
+
+
 def test_live_and_ready(client):
     assert client.get("/livez").status_code == 200
     answer = client.get("/readyz")
