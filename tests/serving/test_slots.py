@@ -207,6 +207,29 @@ def test_a_scorer_that_fails_in_an_unforeseen_way_is_refused(world):
     assert refusal.reason == "can't be used: ZeroDivisionError: " + "x" * 200
 
 
+@pytest.mark.parametrize("trouble", [MemoryError(), OSError("too many open files")])
+def test_a_release_that_the_machine_could_not_load_is_tried_again(world, trouble):
+    troubles = [trouble] * 3
+
+    def scorer(bundle):
+        if troubles:
+            raise troubles.pop()
+        return CHURN.scorer(bundle)
+
+    metrics = Metrics()
+    task = Task("churn", scorer, CHURN.canary)
+    slots = Slots(world.settings.bundles, [task], metrics=metrics, clock=world.clock)
+    pointer = world.registry.release()
+    for _ in range(3):
+        asyncio.run(slots.follow())
+        assert [one.digest for one in slots.refused()] == [pointer.digest]
+    asyncio.run(slots.follow())
+    assert list(slots.refused()) == []
+    assert slots.champion(task).pointer == pointer
+    count = metrics.registry.get_sample_value("mingjian_model_refusals_total", {"model": "churn", "role": "champion"})
+    assert count == 1
+
+
 def test_swaps_under_load_fail_nothing_and_mix_nothing(client, world, send, event, eventually):
     """Each answer's probability must be that of the version it names: sigmoid(bias + 0.2), bias = version / 10."""
     send(event("u1", days=10))
