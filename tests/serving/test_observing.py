@@ -167,3 +167,20 @@ def test_not_ready_when_the_champion_answers_nonsense(client, monkeypatch):
     )
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["churn"]) == (503, "failed")
+
+
+def test_what_is_folded_while_it_is_measured_counts_at_most_as_not_yet_folded(client, monkeypatch):
+    services = client.app.state.services
+    read = []
+
+    def noting(name, method):
+        async def noted():
+            read.append(name)
+            return await method()
+
+        return noted
+
+    monkeypatch.setattr(services.journal, "last_seq", noting("end", services.journal.last_seq))
+    monkeypatch.setattr(services.states, "watermark", noting("watermark", services.states.watermark))
+    client.get("/readyz")
+    assert read == ["watermark", "end"]
