@@ -52,5 +52,5 @@ def parse_pointer(text: str) -> Pointer:
         if len(digest) != 64 or not digest.isalnum():
             raise ValueError(f"digest {digest[:80]!r}")
         return Pointer(digest, version, released_at, dict(data["gates"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise BundleError(f"not a pointer: {error!r}") from error

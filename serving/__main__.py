@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 import uvicorn
 from pydantic import ValidationError
@@ -24,6 +24,7 @@ from serving.store.stores import only_server, open_stores
 from serving.workers import Workers
 
 _DRAIN_S = 10
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("; ".join(f"MINGJIAN_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()))
     except (ServingError, OSError) as error:
         return _fail(str(error))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return 0
 
 
@@ -52,7 +55,8 @@ def _run(settings: Settings, options: argparse.Namespace) -> None:
         server = uvicorn.Server(_config(settings))
         gc.freeze()  # what is imported stays: the collector need not walk it (p99 of 1,000 users: 20 ms instead of 80)
         signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn drains, then raises it again: that is no failure
-        server.run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # raised again too, once all is closed
+            server.run(sockets=[listening])
     if not server.started:
         raise ServingError("the app did not start; its log says why")
 

@@ -56,9 +56,11 @@ class Ingest:
         now = self._clock()
         codes = [_rejection(event, now) for event in events]
         good = [event._replace(received_at=now) for event, code in zip(events, codes, strict=True) if code is None]
-        statuses = iter(await self._journal.append(good) if good else ())
+        appended = await self._journal.append(good) if good else []
         self._metrics.batch_size.labels("ingest").observe(len(events))
-        self._metrics.ingest_lag.observe([(now - event.occurred_at) / SECOND_US for event in good])
+        new = [event for event, status in zip(good, appended, strict=True) if status is AppendStatus.ACCEPTED]
+        self._metrics.ingest_lag.observe([(now - event.occurred_at) / SECOND_US for event in new])
+        statuses = iter(appended)
         outcomes = [
             Outcome(REJECTED, code) if code else _outcome(event, next(statuses))
             for event, code in zip(events, codes, strict=True)

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from fastapi import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import answer_problem
@@ -21,6 +21,8 @@ _log = logging.getLogger("serving.requests")
 _REQUEST_ID: Final = b"x-request-id"
 _SANE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OUTCOMES: Final = {4: "refused", 5: "failed"}
+_CLIENT_CLOSED: Final = 499
+"""As nginx counts a client that went away before it was answered."""
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -76,6 +78,8 @@ class Edge:
 
         try:
             await self._app(scope, self._limited(receive, headers), named_send)
+        except ClientDisconnect:  # nobody is left to answer
+            call.status = call.status or _CLIENT_CLOSED
         except Exception as error:  # the outermost handler: nothing unforeseen goes further
             _log.error("request failed", extra={"request_id": call.request_id, **failure(error)})
             if not call.status:

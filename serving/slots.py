@@ -1,7 +1,8 @@
 """The live models: a slot per (model, role), each following its pointer file.
 
 A new release is read, verified and warmed on a thread beside the old model, then swapped in by one assignment; whoever
-took the old model finishes with it. A release that fails any check is refused, once, and the old model serves on.
+took the old model finishes with it. A release that fails any check is refused, once, and the old model serves on; one
+that the machine could not load is refused too, but tried again at the next look.
 """
 
 import asyncio
@@ -81,6 +82,7 @@ class _Slot:
     live: LiveModel[Any] | None = None
     past_versions: list[str] = field(default_factory=list)
     refusal: Refusal | None = None
+    try_again: bool = False
 
 
 class Slots:
@@ -127,10 +129,12 @@ class Slots:
         """Look at each pointer; load and swap where one changed."""
         for slot in self._slots.values():
             text = _read(pointer_path(self._bundles, slot.task.model, slot.role))
-            if text == slot.pointer_text:
+            changed = text != slot.pointer_text
+            if not changed and not slot.try_again:
                 continue
-            slot.pointer_text = text
-            self._set_refusal(slot, None)
+            slot.pointer_text, slot.try_again = text, False
+            if changed:
+                self._set_refusal(slot, None)
             if text is None:
                 _log.warning("pointer removed, the model serves on", extra=_where(slot))
             else:
@@ -143,6 +147,7 @@ class Slots:
             digest = pointer.digest
             self._swap(slot, pointer, await asyncio.to_thread(self._scorer, slot.task, digest))
         except (BundleError, ContractError) as error:
+            slot.try_again = _is_passing(error.__cause__)
             self._refuse(slot, digest, str(error))
 
     def _scorer(self, task: Task[S], digest: str) -> S:
@@ -163,6 +168,7 @@ class Slots:
 
     def _swap(self, slot: _Slot, pointer: Pointer, scorer: Scorer) -> None:
         before = slot.live
+        self._set_refusal(slot, None)
         slot.live = LiveModel(slot.task.model, slot.role, pointer, self._clock(), scorer)
         if before:
             self._retire(slot, before.pointer.version)
@@ -181,6 +187,8 @@ class Slots:
                 self._metrics.forget(slot.task.model, oldest)
 
     def _refuse(self, slot: _Slot, digest: str | None, reason: str) -> None:
+        if slot.refusal and slot.refusal.reason == reason:
+            return  # tried again, in vain
         self._set_refusal(slot, Refusal(slot.task.model, slot.role, digest, reason, self._clock()))
         self._metrics.refusals.labels(**_where(slot)).inc()
         _log.error("release refused", extra={**_where(slot), "digest": digest, "reason": reason})
@@ -188,6 +196,11 @@ class Slots:
     def _set_refusal(self, slot: _Slot, refusal: Refusal | None) -> None:
         slot.refusal = refusal
         self._metrics.slot_refused.labels(**_where(slot)).set(refusal is not None)
+
+
+def _is_passing(cause: BaseException | None) -> bool:
+    """Whether it is the machine's trouble (no memory, a disk that does not answer) and not the release's."""
+    return isinstance(cause, OSError | MemoryError) and not isinstance(cause, FileNotFoundError | NotADirectoryError)
 
 
 def _where(slot: _Slot) -> dict[str, str]:

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -103,13 +104,17 @@ class RedisProcess:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         with (self._folder / "redis.log").open("a") as log:
             self._process = subprocess.Popen(["redis-server", *options], stdout=log, stderr=log)
-        while True:
-            try:
-                self.client.ping()
-            except redis.RedisError:
-                assert self._process.poll() is None, (self._folder / "redis.log").read_text()
-            else:
-                return
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            started = self._process.poll() is None and time.monotonic() < deadline
+            assert started, (self._folder / "redis.log").read_text()
+            time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.RedisError:
+            return False
 
     def stop(self) -> None:
         self._process.kill()

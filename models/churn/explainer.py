@@ -77,26 +77,40 @@ class ChurnExplainer:
         ExplainError where LightGBM is not installed or does not read the trees.
         """
         part = self._parts[column]
-        shap = np.asarray(self._booster(column).predict(features, pred_contrib=True, num_threads=1), np.float64)
+        shap = _shapley(self._booster(column), features)
         trees, weight = shap[:, :-1], part.tree_weight
         base = weight * float(shap[0, -1]) + (1 - weight) * part.linear.expected
         return Contributions(base, weight * trees + (1 - weight) * part.linear.contributions(features))
 
     def _booster(self, column: int) -> "Booster":
         if column not in self._boosters:
-            self._boosters[column] = _load(self._parts[column].trees)
+            part = self._parts[column]
+            self._boosters[column] = _load(part.trees, n_features=len(part.linear.coefficients))
         return self._boosters[column]
 
 
-def _load(trees: str) -> "Booster":
+def _load(trees: str, *, n_features: int) -> "Booster":
     try:
         import lightgbm
     except (ImportError, OSError) as error:  # OSError: LightGBM is there, but the system's libgomp is not
         raise ExplainError("LightGBM is not installed (extra: explain)") from error
     try:
-        return lightgbm.Booster(model_str=trees)
+        booster = lightgbm.Booster(model_str=trees)
     except lightgbm.basic.LightGBMError as error:
         raise ExplainError(f"LightGBM does not read the trees: {error}") from error
+    if booster.num_feature() != n_features:
+        raise ExplainError(f"the trees are of {booster.num_feature()} features, expected {n_features}")
+    return booster
+
+
+def _shapley(booster: "Booster", features: npt.NDArray[np.float32]) -> Floats:
+    """Of shape (n, n_features + 1); the last column is the base."""
+    from lightgbm.basic import LightGBMError
+
+    try:
+        return np.asarray(booster.predict(features, pred_contrib=True, num_threads=1), np.float64)
+    except LightGBMError as error:
+        raise ExplainError(f"LightGBM can't explain with the trees: {error}") from error
 
 
 def _trees_file(horizon_days: int) -> str:

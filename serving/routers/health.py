@@ -47,7 +47,8 @@ async def checks_of(services: Services) -> dict[str, str]:
 async def _stores(services: Services) -> str:
     """Whether the stores answer; also measures how far the states lag."""
     try:
-        unfolded = await services.journal.last_seq() - await services.states.watermark()
+        folded = await services.states.watermark()  # first: it may not be ahead of the end that is read after it
+        unfolded = await services.journal.last_seq() - folded
     except StoreError:
         return "unreachable"
     services.metrics.unfolded.set(unfolded)

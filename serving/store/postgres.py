@@ -65,18 +65,27 @@ class PostgresDatabase:
 @asynccontextmanager
 async def open_postgres(url: str, *, timeout_s: float) -> AsyncIterator[PostgresDatabase]:
     """The database, migrated where needed."""
-    engine = _engine(make_url(url).set(drivername="postgresql+asyncpg"), timeout_s)
+    engine = _engine(_driver_url(url), timeout_s)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_migrate)
-    except (SQLAlchemyError, *_DOWN) as error:
+    except (SQLAlchemyError, TypeError, *_DOWN) as error:  # TypeError: the URL sets what the driver does not know
         await engine.dispose()
-        raise StoreError(f"the PostgreSQL journal can't be opened: {error}") from error
+        raise StoreError(f"the PostgreSQL journal can't be opened: {str(error).partition(chr(10))[0]}") from error
     database = PostgresDatabase(engine, timeout_s=timeout_s)
     try:
         yield database
     finally:
         await database.close()
+
+
+def _driver_url(url: str) -> URL:
+    """The URL for asyncpg, which calls libpq's ``sslmode`` ``ssl``; StoreError for what is no URL."""
+    try:
+        made = make_url(url).set(drivername="postgresql+asyncpg")
+    except (SQLAlchemyError, ValueError) as error:
+        raise StoreError("the URL of the PostgreSQL journal can't be read: it names one server") from error
+    return made.set(query={"ssl" if name == "sslmode" else name: value for name, value in made.query.items()})
 
 
 def _engine(url: URL, timeout_s: float) -> AsyncEngine:

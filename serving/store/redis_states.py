@@ -34,13 +34,17 @@ _N_CONNECTIONS: Final = 32
 
 _PUT: Final = """
 local stands = redis.call('GETRANGE', KEYS[1], 0, 7)
+if #stands < 8 then stands = '' end
 if stands == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
   return 1
 end
 return stands == string.sub(ARGV[2], 1, 8) and 1 or 0
 """
-"""Compare-and-set; a state that stands at the new one's seq already is the same state, whoever put it."""
+"""Compare-and-set; what is too short for a state counts as none.
+
+A state that stands at the new one's seq already is the same state, whoever put it.
+"""
 
 _RAISE: Final = """
 if tonumber(redis.call('GET', KEYS[1]) or '-1') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
@@ -65,7 +69,9 @@ class RedisStates:
             return {}
         values = await self._bounded(self._redis.mget([self._key(one) for one in user_ids]))
         found = zip(user_ids, values, strict=True)
-        return {user_id: _stored(value) for user_id, value in found if isinstance(value, bytes)}
+        return {
+            user_id: _stored(value) for user_id, value in found if isinstance(value, bytes) and len(value) >= _SEQ.size
+        }
 
     async def put_many(self, updates: Sequence[StateUpdate]) -> set[str]:
         """See ``StateStore``; a state over the budget is dropped."""

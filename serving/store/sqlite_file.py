@@ -52,8 +52,15 @@ class SqliteFile:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, jobs)
 
     def _run(self, jobs: list[Job[Any]]) -> list[Any]:
-        with self._writing.begin() as connection:
-            return [job(connection) for job in jobs]
+        with _writable():
+            connection = self._writing.connect()
+        with connection:
+            with _writable():
+                connection.begin()
+            results = [job(connection) for job in jobs]
+            with _writable():
+                connection.commit()
+        return results
 
     async def read(self, job: Job[T], *, many: bool) -> T:
         """See ``Database``.
@@ -125,6 +132,15 @@ def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    """What fails here fails for every job: another process holds the file, or the disk is full."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreError("the database can't be written") from error
 
 
 def _begin_immediate(connection: Connection) -> None:

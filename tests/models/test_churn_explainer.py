@@ -198,3 +198,16 @@ def test_without_lightgbm_the_error_names_the_extra(
 def test_trees_that_lightgbm_cannot_read_are_an_explain_error() -> None:
     with pytest.raises(ExplainError, match="does not read the trees"):
         ChurnExplainer([Part(1.0, NO_LINEAR, "tree\n")]).contributions(np.zeros((1, 2), np.float32), 0)
+
+
+def test_trees_of_other_features_are_an_explain_error(two_splits: lgb.Booster) -> None:
+    linear = Linear(np.zeros(3), np.zeros(3), np.ones(3), np.zeros(3), np.zeros(3), 0.0)
+    with pytest.raises(ExplainError, match="of 2 features, expected 3"):
+        ChurnExplainer([Part(1.0, linear, two_splits.model_to_string())]).contributions(np.zeros((1, 3), np.float32), 0)
+
+
+def test_a_prediction_that_lightgbm_refuses_is_an_explain_error(two_splits: lgb.Booster) -> None:
+    with pytest.raises(ExplainError, match="can't explain"):
+        ChurnExplainer([Part(1.0, NO_LINEAR, two_splits.model_to_string())]).contributions(
+            np.zeros((1, 3), np.float32), 0
+        )

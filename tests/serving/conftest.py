@@ -130,6 +130,19 @@ class World:
         return TestClient(create_app(settings, clock=self.clock), raise_server_exceptions=True)
 
 
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], Any]], None]:
+    """Polls until a condition holds; what is promised within seconds may take a busy machine half a minute."""
+
+    def wait(condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "did not happen within 30 s"
+            time.sleep(0.01)
+
+    return wait
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -140,7 +153,8 @@ def make_world() -> Callable[..., World]:
     """Makes a world around a folder, for tests that share one."""
 
     def make(folder: Path, **changed: Any) -> World:
-        settings = Settings(data_dir=folder, **{"open_access": True, "poll_s": 0.01, "repair_s": 3600} | changed)
+        patient = {"open_access": True, "poll_s": 0.01, "repair_s": 3600, "store_timeout_s": 30}
+        settings = Settings(data_dir=folder, **patient | changed)
         return World(settings, Registry(settings.bundles))
 
     return make
@@ -161,11 +175,13 @@ def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
             server = uvicorn.Server(uvicorn.Config(app, loop="uvloop", http="httptools", log_config=None))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
-            while thread.is_alive() and not server.started:
-                time.sleep(0.01)
-            yield "{}:{}".format(*listening.getsockname())
-            server.should_exit = True
-            thread.join()
+            try:
+                while thread.is_alive() and not server.started:
+                    time.sleep(0.01)
+                yield "{}:{}".format(*listening.getsockname())
+            finally:
+                server.should_exit = True
+                thread.join()
 
     return serving
 
@@ -218,13 +234,13 @@ def score(client: TestClient) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteFile]:
-    async with open_sqlite(tmp_path / "test.db") as file:
+    async with open_sqlite(tmp_path / "test.db", timeout_s=30) as file:
         yield file
 
 
 @pytest.fixture
 async def postgres_database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
-    async with open_postgres(postgres_url, timeout_s=5) as database:
+    async with open_postgres(postgres_url, timeout_s=30) as database:
         yield database
 
 
@@ -235,7 +251,7 @@ async def sqlite_states(sqlite: SqliteFile) -> SqliteStates:
 
 @pytest.fixture
 async def redis_states(redis_url: str, redis_prefix: str) -> AsyncIterator[RedisStates]:
-    async with open_redis(redis_url, ttl_s=3600, timeout_s=5, prefix=redis_prefix) as states:
+    async with open_redis(redis_url, ttl_s=3600, timeout_s=30, prefix=redis_prefix) as states:
         yield states
 
 

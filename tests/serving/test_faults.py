@@ -3,15 +3,15 @@
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 
 import pytest
 from pydantic import PostgresDsn, RedisDsn, Secret
 
-TIMEOUT_S = 0.5
+TIMEOUT_S = 2
 """Of the stores that are slow here; the others have the time that a busy machine takes."""
-LONGEST_S = TIMEOUT_S + 2 + 1
+LONGEST_S = 15
 """The driver of PostgreSQL gives a connection that fell silent two seconds to close; the rest is for busy machines."""
 
 
@@ -76,16 +76,12 @@ def redis_at(port):
 def opened(world):
     """Opens an app with a champion and quick repairs."""
     world.registry.release()
-    clients = []
+    with ExitStack() as clients:
 
-    def open_app(timeout_s=5, **stores):
-        client = world.open(store_timeout_s=timeout_s, repair_s=0.02, **stores)
-        clients.append(client.__enter__())
-        return client
+        def open_app(timeout_s=30, **stores):
+            return clients.enter_context(world.open(store_timeout_s=timeout_s, repair_s=0.02, **stores))
 
-    yield open_app
-    for client in clients:
-        client.__exit__(None, None, None)
+        yield open_app
 
 
 def ingest(client, *events):
@@ -115,15 +111,6 @@ def within_the_timeout(call, *arguments):
     return answer
 
 
-def eventually(condition):
-    """Poll until it holds; recovery is promised within seconds."""
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("did not happen within 5 s")
-
-
 def is_whole(client):
     answer = score(client)
     return answer.status_code == 200 and answer.json()["degraded"] == [] and client.get("/readyz").status_code == 200
@@ -139,34 +126,40 @@ def require_only_ingest(client, event):
     assert client.get("/livez").status_code == 200
 
 
-def require_recovery(client, score_before):
+def require_taken(eventually, client, event):
+    """The event is there and in the states: with a short timeout, a busy machine may need more than one attempt."""
+    eventually(lambda: ingest(client, event).status_code == 200)
+    eventually(lambda: is_whole(client))
+
+
+def require_recovery(eventually, client, score_before):
     """All that was accepted meanwhile is in the next whole answer."""
     eventually(lambda: is_whole(client))
     assert scores(client) != score_before
 
 
-def test_redis_gone(opened, own_redis, event):
+def test_redis_gone(own_redis, opened, event, eventually):
     client = opened(state_url=redis_at(own_redis.port))
     ingest(client, event(days=10))
     before = scores(client)
     own_redis.stop()
     require_only_ingest(client, event)
     own_redis.start()
-    require_recovery(client, before)
+    require_recovery(eventually, client, before)
 
 
-def test_redis_slow(opened, own_redis, proxy, event):
+def test_redis_slow(own_redis, proxy, opened, event, eventually):
     slow = proxy(own_redis.port)
     client = opened(TIMEOUT_S, state_url=redis_at(slow.port))
-    ingest(client, event(days=10))
+    require_taken(eventually, client, event(days=10))
     before = scores(client)
     slow.passing.clear()
     require_only_ingest(client, event)
     slow.passing.set()
-    require_recovery(client, before)
+    require_recovery(eventually, client, before)
 
 
-def test_redis_not_there_yet_when_the_server_starts(opened, own_redis, event):
+def test_redis_not_there_yet_when_the_server_starts(own_redis, opened, event, eventually):
     own_redis.stop()
     client = opened(state_url=redis_at(own_redis.port))
     require_only_ingest(client, event)
@@ -183,7 +176,7 @@ def test_redis_not_there_yet_when_the_server_starts(opened, own_redis, event):
     ],
     ids=["read-only", "full"],
 )
-def test_redis_that_takes_no_writes(opened, own_redis, event, spoil, mend):
+def test_redis_that_takes_no_writes(own_redis, opened, event, spoil, mend, eventually):
     client = opened(state_url=redis_at(own_redis.port))
     ingest(client, event(days=10))
     before = scores(client)
@@ -192,10 +185,10 @@ def test_redis_that_takes_no_writes(opened, own_redis, event, spoil, mend):
     answer = score(client).json()
     assert (answer["results"], answer["degraded"]) == (before, ["states"])  # what was known, and that it is not all
     own_redis.client.execute_command(*mend)
-    require_recovery(client, before)
+    require_recovery(eventually, client, before)
 
 
-def test_redis_flushed(opened, own_redis, event):
+def test_redis_flushed(own_redis, opened, event):
     client = opened(state_url=redis_at(own_redis.port))
     ingest(client, event(days=10), event(days=5))
     before = scores(client)
@@ -207,7 +200,7 @@ def test_redis_flushed(opened, own_redis, event):
     assert scores(client) == before
 
 
-def test_a_state_that_expired_is_no_cold_start(opened, own_redis, event, world):
+def test_a_state_that_expired_is_no_cold_start(own_redis, world, opened, event, eventually):
     client = opened(state_url=redis_at(own_redis.port), state_ttl_days=3)
     ingest(client, event(days=10))
     before = scores(client)
@@ -219,7 +212,7 @@ def test_a_state_that_expired_is_no_cold_start(opened, own_redis, event, world):
     eventually(lambda: own_redis.client.ttl("mingjian:watermark") == -1)  # there, without an end
 
 
-def test_a_state_of_another_version_heals(opened, own_redis, event):
+def test_a_state_of_another_version_heals(own_redis, opened, event):
     client = opened(state_url=redis_at(own_redis.port))
     ingest(client, event(days=10))
     before = scores(client)
@@ -237,10 +230,10 @@ def port_of(url):
     return PostgresDsn(url).hosts()[0]["port"] or 5432
 
 
-def test_postgres_slow(opened, postgres_url, proxy, event):
+def test_postgres_slow(postgres_url, proxy, opened, event, eventually):
     slow = proxy(port_of(postgres_url))
     client = opened(TIMEOUT_S, journal_url=postgres_through(slow, postgres_url))
-    ingest(client, event(days=10))
+    require_taken(eventually, client, event(days=10))
     before = scores(client)
     slow.passing.clear()
     lost = event(days=1)
@@ -250,10 +243,10 @@ def test_postgres_slow(opened, postgres_url, proxy, event):
     assert within_the_timeout(client.get, "/readyz").json()["checks"]["stores"] == "unreachable"
     slow.passing.set()
     eventually(lambda: ingest(client, lost).status_code == 200)
-    require_recovery(client, before)
+    require_recovery(eventually, client, before)
 
 
-def test_postgres_gone(opened, postgres_url, proxy, event):
+def test_postgres_gone(postgres_url, proxy, opened, event):
     gone = proxy(port_of(postgres_url))
     client = opened(journal_url=postgres_through(gone, postgres_url))
     ingest(client, event(days=10))
@@ -262,34 +255,52 @@ def test_postgres_gone(opened, postgres_url, proxy, event):
     require_unavailable(within_the_timeout(ingest, client, event()))
 
 
-def test_postgres_restarted_mid_batch_loses_and_repeats_nothing(opened, postgres, postgres_url, event):
+def join(threads):
+    for one in threads:
+        one.join()
+
+
+def cut_while_they_send(eventually, senders, statuses, cut):
+    """Cut after every few answers until all senders are done."""
+    while any(sender.is_alive() for sender in senders):
+        goal = len(statuses) + 5
+        eventually(lambda goal=goal: len(statuses) >= goal or not any(sender.is_alive() for sender in senders))
+        cut()
+
+
+def test_postgres_restarted_mid_batch_loses_and_repeats_nothing(postgres, postgres_url, opened, event, eventually):
     """Clients send until they are told that all is there, as the API asks of them, while connections are cut."""
     client = opened(journal_url=Secret(PostgresDsn(postgres_url)))
     batches = [[event(f"u{n % 5}", days=1 + n) for n in range(50)] for _ in range(40)]
-    statuses, accepted = [], []
+    statuses, accepted, stop = [], [], threading.Event()
+
+    def sent(batch):
+        while not stop.is_set():
+            answer = ingest(client, *batch)
+            statuses.append(answer.status_code)
+            if answer.status_code == 200:
+                return answer.json()["results"]
+            require_unavailable(answer)
+        return []
 
     def send(own):
         for batch in own:
-            while True:
-                answer = ingest(client, *batch)
-                statuses.append(answer.status_code)
-                if answer.status_code == 200:
-                    break
-                require_unavailable(answer)
-            accepted.extend(answer.json()["results"])
+            accepted.extend(sent(batch))
+        while 503 not in statuses and not stop.is_set():
+            sent(own[-1])  # until a cut has hit
 
     senders = [threading.Thread(target=send, args=(batches[n::4],)) for n in range(4)]
     for sender in senders:
         sender.start()
-    while any(sender.is_alive() for sender in senders):
-        goal = len(statuses) + 5
-        eventually(lambda goal=goal: len(statuses) >= goal or not any(sender.is_alive() for sender in senders))
-        postgres(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            f"WHERE datname = '{postgres_url.rpartition('/')[2]}' AND application_name = 'mingjian'"
-        )
-    for sender in senders:
-        sender.join()
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{postgres_url.rpartition('/')[2]}' AND application_name = 'mingjian'"
+    )
+    try:
+        cut_while_they_send(eventually, senders, statuses, lambda: postgres(cut))
+    finally:
+        stop.set()
+        join(senders)
     assert 503 in statuses
     assert {one["status"] for one in accepted} <= {"accepted", "duplicate"}
     assert len(accepted) == postgres("SELECT count(*) FROM facts", postgres_url)[0][0] == 2_000
@@ -306,7 +317,7 @@ def test_postgres_restarted_mid_batch_loses_and_repeats_nothing(opened, postgres
     assert portal.call(get_many, users) == folded
 
 
-def test_sqlite_disk_full(opened, event):
+def test_sqlite_disk_full(opened, event, eventually):
     client = opened()
     ingest(client, event(days=10))
     before = scores(client)
@@ -321,10 +332,10 @@ def test_sqlite_disk_full(opened, event):
     assert scores(client) == before
     limit(1 << 30)
     assert ingest(client, event(days=1)).json()["degraded"] == []
-    require_recovery(client, before)
+    require_recovery(eventually, client, before)
 
 
-def test_a_clock_stepped_back_shows_no_future_and_heals(opened, world, event):
+def test_a_clock_stepped_back_shows_no_future_and_heals(world, opened, event):
     client = opened()
     ingest(client, event(days=10), event(days=0.1))
     now, before = world.clock.now, scores(client)

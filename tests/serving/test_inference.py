@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 
 import numpy as np
 import pytest
@@ -79,21 +78,13 @@ def test_named_outputs_are_answered(infer, features):
     assert infer(request(features, outputs=[{"name": "churn_probability"}])) == infer(request(features))
 
 
-def test_the_challenger_answers_under_its_version(world, infer, client, features):
+def test_the_challenger_answers_under_its_version(world, infer, client, features, eventually):
     world.registry.release(2.0, role="challenger")
-    wait_for(lambda: client.get("/v2/models/churn").json()["versions"] == ["1", "2"])
+    eventually(lambda: client.get("/v2/models/churn").json()["versions"] == ["1", "2"])
     champion, challenger = (infer(request(features), f"/v2/models/churn/versions/{n}/infer") for n in "12")
     assert champion == infer(request(features))
     assert challenger["model_version"] == "2"
     assert challenger["outputs"][0]["data"][0] > champion["outputs"][0]["data"][0]
-
-
-def wait_for(holds):
-    for _ in range(500):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError
 
 
 def test_metadata_say_what_goes_in_and_in_which_order(client):

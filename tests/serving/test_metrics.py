@@ -41,6 +41,10 @@ def test_ingest_lag_is_of_stored_events(send, event, value):
     send(event(days=1), event(days=3), event(occurred_at="2030-01-01T00:00:00Z"))
     assert (value("ingest_lag_seconds_count"), value("ingest_lag_seconds_sum")) == (2, 4 * DAY_S)
     assert value("ingest_lag_seconds_bucket", le="86400.0") == 1
+    again = event(days=1)
+    for _ in range(2):
+        send(again)
+    assert (value("ingest_lag_seconds_count"), value("ingest_lag_seconds_sum")) == (3, 5 * DAY_S)
 
 
 def test_batches_are_measured(send, score, event, value, client):

@@ -123,6 +123,23 @@ def test_two_apps_count_apart(world):
         assert "unmatched" not in second.get("/metrics").text
 
 
+def test_a_client_that_goes_away_is_no_failure(log_lines, client):
+    path = "/v2/models/churn/infer"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": [], "http_version": "1.1"}
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    client.portal.call(client.app, scope, receive, send)
+    assert sent == []
+    about_requests = [one for one in log_lines() if one["name"] == "serving.requests"]
+    assert [(one["message"], one["status"]) for one in about_requests] == [("request", 499)]
+
+
 def test_live_and_ready(client):
     assert client.get("/livez").status_code == 200
     answer = client.get("/readyz")
@@ -150,3 +167,20 @@ def test_not_ready_when_the_champion_answers_nonsense(client, monkeypatch):
     )
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["churn"]) == (503, "failed")
+
+
+def test_what_is_folded_while_it_is_measured_counts_at_most_as_not_yet_folded(client, monkeypatch):
+    services = client.app.state.services
+    read = []
+
+    def noting(name, method):
+        async def noted():
+            read.append(name)
+            return await method()
+
+        return noted
+
+    monkeypatch.setattr(services.journal, "last_seq", noting("end", services.journal.last_seq))
+    monkeypatch.setattr(services.states, "watermark", noting("watermark", services.states.watermark))
+    client.get("/readyz")
+    assert read == ["watermark", "end"]

@@ -31,6 +31,14 @@ async def test_a_state_over_the_budget_is_not_kept_and_the_others_are(redis_stat
     assert await redis_states.get_many(["u", "v"]) == {"v": StoredState(bytes(MAX_BYTES), 3)}
 
 
+@pytest.mark.parametrize("value", [b"", b"1234567"])
+async def test_a_value_too_short_for_a_state_is_none_and_is_replaced(redis_states, redis_prefix, client, value):
+    await client.set(f"{redis_prefix}:state:u", value)
+    assert await redis_states.get_many(["u"]) == {}
+    assert await redis_states.put_many([StateUpdate("u", b"1", 1, 0)]) == set()
+    assert await redis_states.get_many(["u"]) == {"u": StoredState(b"1", 1)}
+
+
 async def test_a_script_that_redis_has_forgotten_is_loaded_again(own_redis):
     async with open_redis(own_redis.url, ttl_s=9, timeout_s=5) as states:
         for n in range(1, 4):

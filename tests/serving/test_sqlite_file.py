@@ -1,6 +1,8 @@
 """The SQLite file: one writer, group commits, one server."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -49,6 +51,17 @@ async def test_a_caller_that_gave_up_holds_no_one_up(file):
     given_up.cancel()
     await file.write(mark("y"))
     assert await marks(file) == ["y"]
+
+
+async def test_a_file_that_another_process_holds_takes_nothing_and_then_all(tmp_path):
+    async with open_sqlite(tmp_path / "test.db", timeout_s=0.2) as file:
+        with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            results = await asyncio.gather(*(file.write(mark(str(n))) for n in range(70)), return_exceptions=True)
+        assert {type(one) for one in results} == {StoreError}
+    async with open_sqlite(tmp_path / "test.db", timeout_s=30) as file:
+        await file.write(mark("y"))
+        assert "y" in await marks(file)
 
 
 async def test_closing_finishes_what_waits(tmp_path):
