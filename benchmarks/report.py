@@ -176,8 +176,8 @@ def _conditions() -> str:
     peers = ", ".join(one.replace("==", " ") for packages in PACKAGES.values() for one in packages if "==" in one)
     return f"""## Conditions
 
-{cpu.strip()}, {os.cpu_count()} virtual cores. The figures here were taken while both cores were shared with
-other work, which costs rates and latencies up to two thirds: compare ratios, and measure on a quiet machine.
+{cpu.strip()}, {os.cpu_count()} virtual cores. Compare ratios, and measure while nothing else runs: other
+work on the cores costs rates and latencies up to two thirds, and more past the peak.
 {platform.system()} {platform.release()}, Python {platform.python_version()}, {ours}. Peers: {peers}."""
 
 
