@@ -38,7 +38,6 @@ class Seen:
         self._rows = states.rows if kept.all() else states.rows[kept]
         self._user = states.row_user if kept.all() else states.row_user[kept]
         self._age = age[kept]
-        self._is_activity = self._rows["kind"] != IMPRESSION
 
     def per_user(self, users: _Ints, amounts: npt.NDArray[Any] | None = None) -> npt.NDArray[np.float64]:
         """The sum of integer amounts (without any: the count) by user, exact."""
@@ -47,7 +46,7 @@ class Seen:
     @cached_property
     def events(self) -> tuple[_Ints, _Ints, npt.NDArray[np.void]]:
         """(user, age in days, tally) of each tally of activity."""
-        chosen = self._is_activity
+        chosen = self._rows["kind"] != IMPRESSION
         return self._user[chosen], self._age[chosen], self._rows[chosen]
 
     @cached_property

@@ -20,14 +20,14 @@ async def repeated(step: Callable[[], Awaitable[None]], *, every_s: float) -> As
     try:
         yield
     finally:
-        while not task.done():  # a client library may take a cancellation for a failure of its own: then it comes again
+        while not task.done():  # a step may swallow a cancellation and go on: then it comes again
             task.cancel()
             await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
 
 
 async def _repeat(step: Callable[[], Awaitable[None]], every_s: float) -> None:
     task = asyncio.current_task()
-    while not (task and task.cancelling()):  # a step may take a cancellation for a failure (a driver's timeout)
+    while not (task and task.cancelling()):  # a step may turn its cancellation into a failure, as of a driver's timeout
         await asyncio.sleep(every_s)
         try:
             await step()

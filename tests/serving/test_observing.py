@@ -102,20 +102,6 @@ def test_background_work_goes_on_after_a_failure(log_lines):
     assert "secret" not in json.dumps(line)
 
 
-def test_background_work_ends_even_if_a_step_takes_its_cancellation_for_a_failure():
-    async def step():
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            raise TimeoutError from None
-
-    async def run():
-        async with repeated(step, every_s=0.01):
-            await asyncio.sleep(0.05)
-
-    asyncio.run(asyncio.wait_for(run(), 10))
-
-
 def test_two_apps_count_apart(world):
     with world.open() as first:
         first.get("/nothing")
