@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 
-from serving.schemas import Churn, ModelRef, ScoreUsers, UserScore, UserScores
+from serving.schemas.base import ModelRef
+from serving.schemas.users import Churn, ScoreUsers, UserScore, UserScores
 
 _CHURN = [Churn(horizon_days=days, probability=0.25, threshold=0.5, at_risk=False) for days in (7, 14, 30)]
 _ANSWER = UserScores(

@@ -18,7 +18,8 @@ from serving.errors import (
     ServingError,
     UnauthenticatedError,
 )
-from serving.schemas import InferError, Problem
+from serving.schemas.inference import InferError
+from serving.schemas.problems import Problem
 from serving.tensors import InferRequest
 
 _REF: Final = "#/components/schemas/{model}"

@@ -6,7 +6,7 @@ from serving.deps import FactIngest, GuardedRoute
 from serving.ingest import DETAILS, Outcome
 from serving.instants import to_us
 from serving.middleware import call_of
-from serving.schemas import EventIn, EventResult, EventResults, Events
+from serving.schemas.events import EventIn, EventResult, EventResults, Events
 from serving.store.journal import Fact, FactType
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=GuardedRoute)

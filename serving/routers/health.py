@@ -9,7 +9,7 @@ from serving.churn import CHURN
 from serving.deps import Services, services_of
 from serving.errors import StoreError
 from serving.middleware import call_of
-from serving.schemas import Alive, Readiness
+from serving.schemas.health import Alive, Readiness
 from serving.slots import Slots
 
 router = APIRouter(tags=["health"])

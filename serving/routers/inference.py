@@ -14,7 +14,7 @@ from serving.deps import GuardedRoute, OpenModels, Services, services_of
 from serving.errors import BadRequestError, BodyTooLargeError, NotReadyError
 from serving.middleware import call_of
 from serving.routers.health import checks_of
-from serving.schemas import InferAnswer, Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorOut
+from serving.schemas.inference import InferAnswer, Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorOut
 from serving.slots import LiveModel, Slots
 from serving.tensors import Framed, InferRequest, describe, read_inputs, read_request, require_outputs, write_answer
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from serving.deps import GuardedRoute, LiveSlots
 from serving.instants import to_datetime
 from serving.middleware import call_of
-from serving.schemas import ModelOut, Models, RefusedOut
+from serving.schemas.models import ModelOut, Models, RefusedOut
 from serving.slots import LiveModel, Refusal
 
 router = APIRouter(prefix="/v1", tags=["models"], route_class=GuardedRoute)

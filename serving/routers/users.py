@@ -10,18 +10,8 @@ from serving.churn import ChurnAnswer
 from serving.deps import FactIngest, GuardedRoute, UserScoring
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
-from serving.schemas import (
-    Churn,
-    Explained,
-    Id,
-    ModelRef,
-    Profile,
-    ProfileStored,
-    Reason,
-    ScoreUsers,
-    UserScore,
-    UserScores,
-)
+from serving.schemas.base import Id, ModelRef
+from serving.schemas.users import Churn, Explained, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
 
 UserId = Annotated[Id, Path(examples=["u-7"])]
 

@@ -1,0 +1,89 @@
+"""Users: profiles and scores."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+from serving.schemas.base import Answer, Body, Count, Flag, Id, Instant, ScoringAnswer
+
+MAX_USERS: Final = 1_000
+
+
+class Profile(Body):
+    """All that is known of a user beside their events; what is left out becomes unknown."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"registered_at": "2024-11-03T09:00:00+08:00", "n_followers": 12}}
+    )
+
+    registered_at: Instant | None = None
+    n_followers: Count | None = None
+    personalisation_opt_out: Flag | None = None
+    is_minor: Flag | None = None
+
+
+class ProfileStored(Answer):
+    """The profile is on disk."""
+
+    user_id: str
+
+
+class ScoreUsers(Body):
+    """Whom to score, as of when (now by default), at which of the model's horizons (all by default), and whether to
+    explain the longest of these (up to 100 users).
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"user_ids": ["u-7", "u-8"], "horizons": [7, 30], "explain": True}}
+    )
+
+    user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
+    as_of: Instant | None = None
+    horizons: list[Annotated[int, Strict()]] | None = Field(None, min_length=1, max_length=32)
+    explain: Flag = False
+
+
+class Reason(BaseModel):
+    """Why, for a program (``code``) and for people.
+
+    Where a score was explained: what this adds to its raw score, in logits, and the facts that the text states.
+    """
+
+    code: str
+    zh: str
+    en: str
+    contribution: float | None = None
+    values: dict[str, float] = {}
+
+
+class Explained(BaseModel):
+    """What the reasons explain: ``raw_score`` = ``base`` + their contributions, logits before calibration."""
+
+    horizon_days: int
+    base: float
+    raw_score: float
+
+
+class Churn(BaseModel):
+    """The probability that the user shows no activity in the ``horizon_days`` to come."""
+
+    horizon_days: int
+    probability: float = Field(ge=0, le=1)
+    threshold: float
+    at_risk: bool
+
+
+class UserScore(BaseModel):
+    """One user's scores: none for a user never seen active (``cold_start``) or not of late (``inactive``)."""
+
+    user_id: str
+    status: Literal["scored", "cold_start", "inactive"]
+    churn: list[Churn]
+    reasons: list[Reason]
+    explained: Explained | None = None
+
+
+class UserScores(ScoringAnswer):
+    """A score per user asked for, in order."""
+
+    results: list[UserScore]
