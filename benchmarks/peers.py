@@ -23,8 +23,8 @@ from models.bundle import GOLDEN, MODEL, Golden, write_bundle
 from models.churn.graph import churn_graph
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 from models.pointer import Pointer, write_pointer
-from training.churn import ChurnTraining, train_churn
-from training.config import ChurnConfig
+from training.churn.config import ChurnConfig
+from training.churn.recipe import ChurnTraining, train_churn
 
 PEER: Final = HOME / "peer"
 PACKAGES: Final = {

@@ -18,9 +18,9 @@ import redis
 
 from features.user import CHURN_FEATURES, KIND_FEATURES
 from models.bundle import Bundle
-from training.churn import ChurnModel
-from training.export import export_churn
-from training.fitting import Choice, HorizonFit, fit_linear, fit_trees
+from training.churn.export import export_churn
+from training.churn.fitting import Choice, HorizonFit, fit_linear, fit_trees
+from training.churn.recipe import ChurnModel
 
 POSTGRES_URL = os.environ.get("MINGJIAN_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
 REDIS_URL = os.environ.get("MINGJIAN_TEST_REDIS_URL", "redis://127.0.0.1:6379/15")

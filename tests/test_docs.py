@@ -11,7 +11,7 @@ from serving.app import create_app
 from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
 from serving.store.redis_states import MAX_BYTES, PREFIX
-from training.config import ChurnConfig, Gates
+from training.churn.config import ChurnConfig, Gates
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("mlflow/*.md")])

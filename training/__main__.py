@@ -9,22 +9,21 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.errors import DataError
 from features.sources import Dataset
 from models.errors import BundleError, ContractError, ExportError
 from training.config import read_config
 from training.errors import ConfigError, GateError, RegistryError, ReleaseError
+from training.progress import Progress, shown_progress
 
 if TYPE_CHECKING:
+    from training.promotion import Compare
+    from training.runs import Run
     from training.tracking import Registry
 
 OK, FAILED, GATE_FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -74,7 +73,7 @@ def sample(options: argparse.Namespace) -> int:
 
     if (last := options.start + timedelta(days=options.days - 1)) >= datetime.now(UTC).date():
         raise ConfigError(f"the log would end on {last}, which is not over: choose an earlier --start or fewer --days")
-    with _progress() as step:
+    with shown_progress() as step:
         generate(
             options.out,
             n_users=options.users,
@@ -88,22 +87,33 @@ def sample(options: argparse.Namespace) -> int:
 
 def churn(options: argparse.Namespace) -> int:
     """Train a churn model; register it if its gates hold."""
-    from training.runs import register, run_churn, unfinished, write_report
+    from training.churn.config import ChurnConfig
+    from training.churn.run import run_churn
+
+    def run(bundles: Path, step: Progress) -> "Run":
+        return run_churn(read_config(options.config, ChurnConfig), Dataset(options.data, now=_now()), bundles, step)
+
+    return _train(options, "churn", figures="horizons", run=run)
+
+
+def _train(options: argparse.Namespace, task: str, *, figures: str, run: Callable[[Path, Progress], "Run"]) -> int:
+    """Do a run, register what it made, and leave its report whatever happens."""
+    from training.runs import register, unfinished, write_report
     from training.tracking import model_name
 
-    report = options.report or options.home / "reports" / "churn.json"
-    write_report(unfinished("the run did not end"), report)
-    with _progress() as step, tempfile.TemporaryDirectory() as folder:
+    report = options.report or options.home / "reports" / f"{task}.json"
+    write_report(unfinished(task, figures, "the run did not end"), report)
+    with shown_progress() as step, tempfile.TemporaryDirectory() as folder:
         try:
             step("checking the data", 0, 1)
-            run = run_churn(read_config(options.config), Dataset(options.data, now=_now()), Path(folder), step)
+            done = run(Path(folder), step)
         except _KNOWN as error:
-            write_report(unfinished(str(error)), report)
+            write_report(unfinished(task, figures, str(error)), report)
             raise
-        write_report(run.report, report)
+        write_report(done.report, report)
         print(f"report: {report}")
         step("logging to MLflow", 1, 1)
-        version = register(run, _registry(options), Path(folder))
+        version = register(done, _registry(options), Path(folder))
     print(f"registered {model_name(version.task)} version {version.number} as challenger")
     return OK
 
@@ -112,11 +122,19 @@ def promote(options: argparse.Namespace) -> int:
     """Make the challenger champion if it holds its own."""
     from training import promotion
 
-    config, dataset = read_config(options.config), Dataset(options.data, now=_now())
     reason = promotion.Reason(options.by, options.why)
-    version = promotion.promote(_registry(options), options.model, dataset, config, reason)
+    version = promotion.promote(_registry(options), options.model, _compare_churn(options), reason)
     print(f"{version.task} version {version.number} is champion")
     return OK
+
+
+def _compare_churn(options: argparse.Namespace) -> "Compare":
+    from models.churn.scorer import ChurnScorer
+    from training.churn.comparison import compare
+    from training.churn.config import ChurnConfig
+
+    config, dataset = read_config(options.config, ChurnConfig), Dataset(options.data, now=_now())
+    return lambda ours, theirs: compare(ChurnScorer(ours), ChurnScorer(theirs) if theirs else None, dataset, config)
 
 
 def rollback(options: argparse.Namespace) -> int:
@@ -228,15 +246,6 @@ def _registry(options: argparse.Namespace) -> "Registry":
     from training.tracking import Registry
 
     return Registry(options.registry, options.home / "mlflow")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A line on stderr that says what is being done."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        task = shown.add_task("starting", total=1)
-        yield lambda what, done, total: shown.update(task, description=what, completed=done, total=total)
 
 
 def _now() -> int:

@@ -1,4 +1,4 @@
-"""One churn run, whole: data to model to bundle to report to registry."""
+"""A finished run, whatever the task: its report on disk, its record and version in the registry."""
 
 import csv
 import io
@@ -6,66 +6,46 @@ import json
 import math
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Protocol
 
-from threadpoolctl import threadpool_limits
-
-from features.snapshots import log_span
-from features.sources import Dataset
 from models.bundle import Bundle
-from training.card import write_card
-from training.churn import ChurnTraining, Progress, train_churn
-from training.config import ChurnConfig
 from training.errors import GateError
-from training.evaluation import Evaluation, evaluate
-from training.export import export_churn, parity
-from training.gates import Gate, gates_to_json
-from training.instants import date_of, without_long_horizons
-from training.plots import draw_all
+from training.gates import Gate
 from training.tracking import Registry, RunRecord, Version
 
-TASK: Final = "churn"
+
+class Run(Protocol):
+    """A model that was trained and judged; its bundle is written and not yet registered."""
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        """What was demanded of it."""
+        ...
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """The figures as JSON values."""
+        ...
+
+    @property
+    def bundle(self) -> Bundle:
+        """What would be released."""
+        ...
+
+    def record(self) -> RunRecord:
+        """What the run leaves in the registry."""
+        ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChurnRun:
-    """A finished run: how it was configured, what was fitted, how good that is, and the gates and report of it."""
-
-    config: ChurnConfig
-    training: ChurnTraining
-    evaluation: Evaluation
-    gates: Sequence[Gate]
-    report: Mapping[str, Any]
-    bundle: Bundle
-
-
-def run_churn(config: ChurnConfig, dataset: Dataset, bundles: Path, progress: Progress) -> ChurnRun:
-    """Train, judge and export a churn model; its bundle is written below ``bundles`` and not yet registered.
-
-    One thread does the linear algebra: on tables this narrow more threads are slower (measured: a third of the speed on
-    two busy cores), and their number would change the last digits, and with them the bundle's digest.
-    """
-    config = without_long_horizons(config, *log_span(dataset))
-    with threadpool_limits(1, user_api="blas"):
-        training = train_churn(config, dataset, progress)
-        progress("judging the model", 1, 1)
-        evaluation = evaluate(training, config.seed)
-    bundle = export_churn(training.model, bundles)
-    gates = evaluation.gates(config.gates, parity(bundle, training.model, training.test_rows.features))
-    digest = dataset.digest()
-    report = _report(training, evaluation, gates, digest)
-    return ChurnRun(config, training, evaluation, gates, report, bundle)
-
-
-def register(run: ChurnRun, registry: Registry, bundles: Path) -> Version:
+def register(run: Run, registry: Registry, bundles: Path) -> Version:
     """Log the run and register its bundle as the challenger; GateError, with the run logged, where a gate failed."""
-    run_id = registry.log_run(record_of(run))
+    record = run.record()
+    run_id = registry.log_run(record)
     if failed := [str(gate) for gate in run.gates if not gate.passed]:
         raise GateError("; ".join(failed))
-    return registry.register(TASK, run_id, bundles / run.bundle.digest, run.report["gates"])
+    return registry.register(record.task, run_id, bundles / run.bundle.digest, run.report["gates"])
 
 
 def write_report(report: Mapping[str, Any], file: Path) -> None:
@@ -74,9 +54,9 @@ def write_report(report: Mapping[str, Any], file: Path) -> None:
     file.write_text(to_json(report), encoding="utf-8")
 
 
-def unfinished(why: str) -> dict[str, Any]:
-    """The report of a run that came to no model."""
-    return {"task": TASK, "horizons": {}, "gates": {"passed": False}, "error": why}
+def unfinished(task: str, figures: str, why: str) -> dict[str, Any]:
+    """The report of a run that came to no model; ``figures`` is the key under which there would be some."""
+    return {"task": task, figures: {}, "gates": {"passed": False}, "error": why}
 
 
 def to_json(report: Mapping[str, Any]) -> str:
@@ -84,66 +64,8 @@ def to_json(report: Mapping[str, Any]) -> str:
     return json.dumps(_finite(report), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _report(training: ChurnTraining, evaluation: Evaluation, gates: list[Gate], digest: str) -> dict[str, Any]:
-    return {
-        "task": TASK,
-        "data_digest": digest,
-        "test_as_of": [date_of(instant) for instant in training.plan.test],
-        **evaluation.to_json(),
-        "gates": gates_to_json(gates),
-    }
-
-
-def record_of(run: ChurnRun) -> RunRecord:
-    """What a run leaves in the registry: parameters, metrics, report, card, tables and plots."""
-    report, evaluation, digest = run.report, run.evaluation, run.report["data_digest"]
-    card = write_card(run.training, evaluation, run.config, run.gates, data_digest=digest)
-    slices = [asdict(one) for one in evaluation.slices]
-    return RunRecord(
-        task=TASK,
-        params={**_params(run.config), **_chosen(run.training), "data_digest": digest},
-        tags={"gates": "passed" if report["gates"]["passed"] else "failed", "code_revision": code_revision()},
-        metrics=dict(_metrics(evaluation)),
-        files={
-            "report.json": to_json(report).encode(),
-            "model_card.md": card.encode(),
-            "tables/slices.csv": _csv(slices),
-            **{f"plots/{name}": image for name, image in draw_all(evaluation).items()},
-        },
-    )
-
-
-def _params(config: ChurnConfig) -> dict[str, str]:
-    return {name: json.dumps(value) for name, value in config.model_dump(mode="json").items()}
-
-
-def _chosen(training: ChurnTraining) -> dict[str, str]:
-    """What was chosen from the log: features, instants, and each horizon's settings."""
-    plan, fits = training.plan, training.model.fits
-    return {
-        "features": json.dumps([feature.name for feature in training.model.features]),
-        "instants.test": json.dumps([date_of(instant) for instant in plan.test]),
-        "instants.train": f"{len(plan.train)} from {date_of(plan.train[0])} to {date_of(plan.train[-1])}",
-        **{f"h{fit.horizon_days}.choice": json.dumps({**asdict(fit.choice), "drift": fit.drift}) for fit in fits},
-    }
-
-
-def _metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
-    for horizon in evaluation.horizons:
-        for predictor, quality in horizon.qualities.items():
-            for name, value in quality.to_json().items():
-                yield f"h{horizon.horizon_days}.{predictor}.{name}", value
-    for baseline, difference in evaluation.differences.items():
-        yield f"auc_difference.{baseline}", difference.mean
-        yield f"auc_difference.{baseline}.low", difference.low
-        yield f"auc_difference.{baseline}.high", difference.high
-    for one in evaluation.slices:
-        if math.isfinite(one.auc):
-            yield f"slice.{one.slice}.{one.group}.auc", one.auc
-        yield f"slice.{one.slice}.{one.group}.ece", one.ece
-
-
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as CSV under the keys of the first."""
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=rows[0].keys())
     writer.writeheader()

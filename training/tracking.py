@@ -79,6 +79,7 @@ class Registry:
     @_answering()
     def __init__(self, uri: str | None, home: Path) -> None:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         for chatty in ("mlflow", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
         home.mkdir(parents=True, exist_ok=True)

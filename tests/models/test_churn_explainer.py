@@ -17,8 +17,8 @@ from models.churn.explainer import EXPLANATION, ChurnExplainer, Part, encode_par
 from models.churn.linear import Linear
 from models.churn.scorer import ChurnScorer, ChurnStatus
 from models.errors import BundleError, ExplainError
-from training.churn import ChurnModel
-from training.export import export_churn
+from training.churn.export import export_churn
+from training.churn.recipe import ChurnModel
 
 AS_OF = 20_000 * DAY_US
 NO_LINEAR = Linear(np.zeros(2), np.zeros(2), np.ones(2), np.zeros(2), np.zeros(2), 0.0)

@@ -20,11 +20,11 @@ from features.state import DAY_US
 from models.bundle import Bundle, read_bundle
 from models.pointer import parse_pointer, pointer_path
 from training.__main__ import main
-from training.churn import ChurnTraining, train_churn
-from training.config import ChurnConfig
-from training.evaluation import Evaluation, evaluate
-from training.export import export_churn
-from training.fitting import Choice
+from training.churn.config import ChurnConfig
+from training.churn.evaluation import Evaluation, evaluate
+from training.churn.export import export_churn
+from training.churn.fitting import Choice
+from training.churn.recipe import ChurnTraining, train_churn
 from training.tracking import CHAMPION, Registry, RunRecord, Version
 
 Ints = npt.NDArray[np.int64]

@@ -8,12 +8,14 @@ import pytest
 
 from features.errors import DataError
 from features.sources import Dataset
-from models.bundle import read_bundle
+from models.bundle import Bundle, read_bundle
 from models.churn.scorer import ChurnScorer
-from training.config import ChurnConfig
+from training.churn.comparison import compare
+from training.churn.config import ChurnConfig
+from training.churn.evaluation import Evaluation
 from training.errors import GateError, ReleaseError
-from training.evaluation import Evaluation
-from training.promotion import Reason, compare, promote, rollback
+from training.gates import Gate
+from training.promotion import Reason, promote, rollback
 from training.tracking import CHAMPION, Registry, Version
 
 Register = Callable[[str], Version]
@@ -27,7 +29,12 @@ def try_promotion(
     registry: Registry, community: Path, open_dataset: Callable[[Path], Dataset], configure: Callable[..., ChurnConfig]
 ) -> Promote:
     """Promote the challenger, judged on the community."""
-    return lambda: promote(registry, "churn", open_dataset(community), configure(), REASON)
+
+    def on_the_community(ours: Bundle, theirs: Bundle | None) -> list[Gate]:
+        champion = ChurnScorer(theirs) if theirs else None
+        return compare(ChurnScorer(ours), champion, open_dataset(community), configure())
+
+    return lambda: promote(registry, "churn", on_the_community, REASON)
 
 
 def test_the_first_model_needs_no_champion_to_beat(

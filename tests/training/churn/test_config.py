@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.config import ChurnConfig, Every, read_config
+from training.churn.config import ChurnConfig, Every
+from training.config import read_config
 from training.errors import ConfigError
 
 Read = Callable[[str], ChurnConfig]
@@ -22,13 +23,13 @@ def read(tmp_path: Path) -> Read:
     def from_text(text: str) -> ChurnConfig:
         file = tmp_path / "churn.toml"
         file.write_text(text, encoding="utf-8")
-        return read_config(file)
+        return read_config(file, ChurnConfig)
 
     return from_text
 
 
 def test_without_a_file_all_is_chosen_from_the_log() -> None:
-    config = read_config(None)
+    config = read_config(None, ChurnConfig)
     assert (config.horizon_days, config.main_horizon, config.present_days, config.seed) == ((7, 14, 30), 30, 30, 7)
     assert (config.test_as_of, config.train_as_of, config.n_test_instants) == (None, None, 4)
     assert (config.gates.min_auc_difference, config.gates.max_ece) == (-0.005, 0.1)
@@ -101,10 +102,10 @@ def test_a_file_that_is_no_toml_is_named(read: Read, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["absent.toml", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=str(tmp_path / name)):
-        read_config(tmp_path / name)
+        read_config(tmp_path / name, ChurnConfig)
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "churn.toml").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match=r"churn\.toml: 'utf-8' codec"):
-        read_config(tmp_path / "churn.toml")
+        read_config(tmp_path / "churn.toml", ChurnConfig)

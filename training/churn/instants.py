@@ -13,7 +13,7 @@ from typing import Final
 
 from features.errors import DataError
 from features.state import DAY_US
-from training.config import ChurnConfig, Every
+from training.churn.config import ChurnConfig, Every
 from training.errors import ConfigError
 
 INSTANTS_PER_HORIZON: Final = 13

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from features.errors import DataError
 from features.state import DAY_US
-from training.config import ChurnConfig
-from training.errors import ConfigError
-from training.instants import (
+from training.churn.config import ChurnConfig
+from training.churn.instants import (
     MAX_INSTANTS,
     MIN_INSTANTS,
     Plan,
@@ -21,6 +20,7 @@ from training.instants import (
     short_horizon,
     without_long_horizons,
 )
+from training.errors import ConfigError
 
 FIRST = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from training.churn import ChurnTraining
-from training.config import ChurnConfig
-from training.evaluation import Evaluation
+from training.churn.config import ChurnConfig
+from training.churn.evaluation import Evaluation
+from training.churn.instants import date_of
+from training.churn.recipe import ChurnTraining
 from training.gates import Gate
-from training.instants import date_of
 
 
 def write_card(

@@ -12,7 +12,7 @@ from models.churn.explainer import ChurnExplainer, encode_parts
 from models.churn.graph import churn_graph
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 from models.runtime import OnnxRunner
-from training.churn import ChurnModel
+from training.churn.recipe import ChurnModel
 
 Features = npt.NDArray[np.float32]
 

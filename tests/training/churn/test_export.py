@@ -11,11 +11,11 @@ from onnx import numpy_helper
 from models.bundle import GOLDEN, MODEL, Bundle, read_bundle, write_bundle
 from models.churn.scorer import INPUT, OUTPUT, ChurnScorer
 from models.runtime import OnnxRunner
-from training.churn import ChurnModel, ChurnTraining
-from training.config import Gates
-from training.evaluation import Evaluation, evaluate
-from training.export import PARITY, boundary_rows, export_churn, parity
-from training.fitting import fit_trees
+from training.churn.config import Gates
+from training.churn.evaluation import Evaluation, evaluate
+from training.churn.export import PARITY, boundary_rows, export_churn, parity
+from training.churn.fitting import fit_trees
+from training.churn.recipe import ChurnModel, ChurnTraining
 
 
 def tampered(bundle: Bundle, attribute: str, folder: Path, *, by: float) -> Bundle:

@@ -10,7 +10,7 @@ from scipy.special import logit
 
 from features.errors import DataError
 from features.state import DAY_US, NEVER
-from training.fitting import (
+from training.churn.fitting import (
     N_FOLDS,
     Choice,
     Grid,
@@ -22,7 +22,7 @@ from training.fitting import (
     rate_drift,
     tune,
 )
-from training.rows import Rows, Table, fold_of
+from training.churn.rows import Rows, Table, fold_of
 
 Floats = npt.NDArray[np.float64]
 Make = Callable[..., list[Rows]]

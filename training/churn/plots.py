@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from training.evaluation import Evaluation
+from training.churn.evaluation import Evaluation
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from features.sources import Dataset
-from training.card import write_card
-from training.churn import ChurnTraining
-from training.config import ChurnConfig
-from training.evaluation import Evaluation
+from training.churn.card import write_card
+from training.churn.config import ChurnConfig
+from training.churn.evaluation import Evaluation
+from training.churn.plots import draw_roc
+from training.churn.recipe import ChurnTraining
+from training.churn.run import ChurnRun, run_churn
 from training.gates import Gate
-from training.plots import draw_roc
-from training.runs import ChurnRun, code_revision, record_of, run_churn, to_json, write_report
+from training.runs import code_revision, to_json, write_report
 
 FIGURES = {"auc", "auc_low", "auc_high", "pr_auc", "brier", "ece"}
 
@@ -60,7 +61,7 @@ def test_what_is_not_a_number_becomes_null() -> None:
 
 
 def test_a_run_leaves_parameters_metrics_tables_plots_and_card(run: ChurnRun) -> None:
-    record = record_of(run)
+    record = run.record()
     assert record.params["data_digest"] == run.report["data_digest"]
     assert (record.params["seed"], record.params["horizon_days"]) == ("7", "[7, 14]")
     assert record.tags == {"gates": "passed", "code_revision": code_revision()}
@@ -123,7 +124,7 @@ def test_the_tables_of_the_card_are_rectangular(card: str) -> None:
 
 def test_every_plot_is_a_png_of_a_readable_size(run: ChurnRun) -> None:
     plots = {
-        path.name: record_of(run).files[str(path)] for path in map(Path, record_of(run).files) if path.suffix == ".png"
+        path.name: run.record().files[str(path)] for path in map(Path, run.record().files) if path.suffix == ".png"
     }
     assert set(plots) == {f"{name}.png" for name in ("roc", "pr", "calibration", "lift", "importance", "slices")}
     for image in plots.values():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from training.churn import ChurnTraining
-from training.config import Gates
-from training.evaluation import SLICES, Evaluation
+from training.churn.config import Gates
+from training.churn.evaluation import SLICES, Evaluation
+from training.churn.recipe import ChurnTraining
 from training.gates import Gate, gates_to_json
 
 

@@ -1,6 +1,5 @@
 """The churn recipe: from an event log to a judged model, ready to be written as ONNX."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,11 +11,12 @@ from features.schema import EVENT_KINDS, IMPRESSION
 from features.snapshots import EventLog, log_span
 from features.sources import Dataset
 from features.user import CHURN_FEATURES, KIND_FEATURES, Feature
-from training.config import ChurnConfig
-from training.fitting import HorizonFit, fit_horizon
-from training.instants import Plan, date_of, plan_instants
+from training.churn.config import ChurnConfig
+from training.churn.fitting import HorizonFit, fit_horizon
+from training.churn.instants import Plan, date_of, plan_instants
+from training.churn.rows import Rows
 from training.metrics import Trial
-from training.rows import Rows
+from training.progress import Progress
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,9 +27,6 @@ MAX_ROWS: Final = 120_000
 
 MAX_KINDS: Final = 4
 """How many kinds of activity, the commonest, a model tells apart; with a single kind the totals say it all."""
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, the steps done and the steps in all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

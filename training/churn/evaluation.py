@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import DataError
-from training.churn import BASELINES, ChurnModel, ChurnTraining
-from training.config import Gates
-from training.export import PARITY
-from training.fitting import LATE_SHARE, Choice, Grid, tune
+from training.churn.config import Gates
+from training.churn.export import PARITY
+from training.churn.fitting import LATE_SHARE, Choice, Grid, tune
+from training.churn.instants import is_closed
+from training.churn.recipe import BASELINES, ChurnModel, ChurnTraining
+from training.churn.rows import Rows, Table
 from training.gates import Gate
-from training.instants import is_closed
 from training.metrics import Difference, Quality, auc, ece, ece_by_chance, judge, paired_auc_difference
-from training.rows import Rows, Table
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from features.snapshots import EventLog
 from features.sources import Dataset
 from features.state import DAY_US, NEVER
 from features.user import CHURN_FEATURES
-from training.rows import Rows, Table, churned, fold_of
+from training.churn.rows import Rows, Table, churned, fold_of
 
 AS_OF = 20_000 * DAY_US
 

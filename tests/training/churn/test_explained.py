@@ -6,8 +6,8 @@ import numpy as np
 
 from models.bundle import GOLDEN, MODEL, write_bundle
 from models.churn.explainer import encode_parts
-from training.churn import ChurnModel
-from training.export import PARITY, export_churn, parity
+from training.churn.export import PARITY, export_churn, parity
+from training.churn.recipe import ChurnModel
 
 
 def test_parity_holds_for_what_was_exported(tiny_model: ChurnModel, tiny_rows: np.ndarray, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from features.errors import DataError
 from features.schema import KIND_CODES
 from features.state import DAY_US
 from models.bundle import Bundle
-from training.churn import ChurnTraining, kind_features
-from training.evaluation import Evaluation
-from training.export import export_churn
+from training.churn.evaluation import Evaluation
+from training.churn.export import export_churn
+from training.churn.recipe import ChurnTraining, kind_features
 
 START = 1_672_531_200_000_000  # 2023-01-01
 

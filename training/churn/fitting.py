@@ -20,8 +20,8 @@ from features.errors import DataError
 from models.churn.explainer import Part
 from models.churn.graph import HorizonModel
 from models.churn.linear import Linear
-from training.instants import is_closed, short_horizon
-from training.rows import Rows, Table, fold_of
+from training.churn.instants import is_closed, short_horizon
+from training.churn.rows import Rows, Table, fold_of
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""The churn recipe: from an event log to a judged model."""
