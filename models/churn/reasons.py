@@ -7,7 +7,7 @@ may well take a fact for the better in one user and for the worse in another.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from features.user import (
     feature,
     n_active_days_within,
 )
+from features.wording import Text
 from models.churn.explainer import Contributions
 
 Values: TypeAlias = Mapping[str, float]
@@ -50,13 +51,6 @@ _KINDS: Final = {
     "hide": ("屏蔽", "hide", "hides"),
     "other": ("其他行为", "other event", "other events"),
 }
-
-
-class Text(NamedTuple):
-    """The same in simplified Chinese and in English."""
-
-    zh: str
-    en: str
 
 
 @dataclass(frozen=True, slots=True)
