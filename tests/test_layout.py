@@ -45,7 +45,13 @@ def loaded_by(*modules: str) -> set[str]:
 
 
 def test_what_serves_starts_without_the_training_libraries() -> None:
-    assert loaded_by("serving.app", "serving.__main__", "models.churn.scorer") & {*HEAVY, "training"} == set()
+    assert (
+        loaded_by(
+            "serving.app", "serving.__main__", "models.churn.scorer", "features.text.signals", "features.similarity"
+        )
+        & {*HEAVY, "training"}
+        == set()
+    )
 
 
 def test_the_training_commands_start_without_mlflow() -> None:

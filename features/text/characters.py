@@ -44,6 +44,8 @@ def _fold_once(character: str) -> str:
         return ""
     if kind == "Cs":
         return REPLACEMENT
+    if kind in {"Cn", "Co"}:
+        return character
     return _plain(character, kind)
 
 

@@ -27,6 +27,9 @@ from features.wording import Text
 
 Field: TypeAlias = Literal["title", "body"]
 
+TITLE_ONLY: Final = frozenset({"hook"})
+"""What is ordinary in a body and so is found in titles alone."""
+
 EMOJI_DENSE: Final = 0.2
 EMOJI_MANY: Final = 6
 HASHTAG_MANY: Final = 10
@@ -47,6 +50,7 @@ FINDINGS: Final[Mapping[str, Text]] = {
     "superlative": Text("使用广告法禁用的极限词", "Uses a superlative that advertising law forbids"),
     "guarantee": Text("承诺功效、疗效或收益", "Promises an effect, a cure or a return"),
     "clickbait": Text("使用标题党句式", "Uses a clickbait frame"),
+    "hook": Text("标题故弄玄虚", "The title holds something back to be clicked"),
     "repetition": Text("大量重复同样的内容", "Repeats the same over and over"),
     "emoji_dense": Text("表情符号过多", "Is crowded with emoji"),
     "hashtag_dense": Text("话题标签过多", "Is crowded with hashtags"),
@@ -148,4 +152,5 @@ def _matches(pattern: re.Pattern[str], text: str) -> list[Span]:
 def findings(field: Field, read: ReadText) -> list[Finding]:
     """What is found in one field, by code in the order of ``FINDINGS``, then by place."""
     found = {**read.spans, **read.crowding}
-    return [Finding(code, field, span) for code in FINDINGS for span in found.get(code, ())]
+    codes = [code for code in FINDINGS if field == "title" or code not in TITLE_ONLY]
+    return [Finding(code, field, span) for code in codes for span in found.get(code, ())]

@@ -18,7 +18,7 @@ from features.text.aligned import Span
 from features.text.normalise import normalise
 
 BUILT_IN: Final = Path(__file__).parent / "words"
-NAMES: Final = ("contact", "diversion", "promotion", "superlative", "guarantee", "clickbait")
+NAMES: Final = ("contact", "diversion", "promotion", "superlative", "guarantee", "clickbait", "hook")
 MAX_PHRASE_CHARS: Final = 40
 
 

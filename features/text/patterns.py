@@ -34,8 +34,8 @@ EMOJI: Final = re.compile(
     "[\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff\U0001fa70-\U0001faff☀-➿⬀-⯿]"
 )
 
-REPEATED_CHARACTER: Final = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])\2{7,}")
-"""Of original text: a letter or Chinese character 6 times in a row, or a mark 8 times."""
+REPEATED_CHARACTER: Final = re.compile(r"([^\W\d_哈啊呵嘿嘻hw])\1{7,}|([!?！？。，,])\2{9,}")
+"""Of original text: a letter or Chinese character 8 times in a row (laughter excepted), or a mark 10 times."""
 
 REPEATED_PHRASE: Final = re.compile(r"(?=(\S))(\S{2,20}?)\2{3,}")
 """Two to 20 characters that stand 4 times in a row."""

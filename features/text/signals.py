@@ -64,6 +64,10 @@ def _invisible(read: ReadText) -> int:
     return sum(not one.isprintable() and not one.isspace() for one in read.original)
 
 
+def _title_hooks(note: ReadNote) -> float:
+    return log1p(len(note.title.spans["hook"]))
+
+
 def _title_in_body(note: ReadNote) -> float:
     title = set(note.title.words)
     return len(title & set(note.body.words)) / len(title) if title else 0.0
@@ -93,12 +97,8 @@ SIGNALS: Final = (
     _count("superlatives", "superlative", "Superlatives that advertising law forbids"),
     _count("guarantees", "guarantee", "Promised effects, cures and returns"),
     _count("clickbait_phrases", "clickbait", "Clickbait frames"),
-    Signal(
-        "title_clickbait_phrases",
-        "ln(1 + n)",
-        "Clickbait frames in the title alone",
-        lambda note: log1p(len(note.title.spans["clickbait"])),
-    ),
+    _count("hooks", "hook", "Words that hold something back or raise an alarm, in title and body"),
+    Signal("title_hooks", "ln(1 + n)", "Such words in the title alone", _title_hooks),
     _share("invisible_share", "Characters without ink: zero width, direction marks, controls", _invisible),
     Signal(
         "repeated_share",

@@ -5,10 +5,10 @@ A variant that is an innocent word too (威信, 企鹅, v) counts only in a cont
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from features.errors import DataError
 from features.text.aligned import Edit
@@ -18,7 +18,7 @@ JUNK: Final = r"[\s.·・•●*_|\\~^=`'\"°…丶丿\-]"
 """Marks that are put between the characters of a word to break it."""
 
 _BEFORE: Final = (
-    r"(?:(?<![增更参添附施追叠强])加|(?<![a-z0-9])\+|(?<![公])私|联系|咨询|详询|留)"
+    r"(?:(?<![增更参添附施追叠强])加|(?<![a-z0-9])\+|(?<!公)私|联系|咨询|详询|留)"
     r"(?:我们?|你们?|您|他|她|下|个|一下|一个|老师|客服|店主|本人|楼主){0,2}[\s:的]{0,3}"
 )
 _AFTER: Final = (
@@ -26,68 +26,89 @@ _AFTER: Final = (
     r"|[\s号是]{0,3}:[\s]{0,3}[a-z0-9_-]{4}"
     r"|[\s:]{0,3}[1-9]\d{6})"
 )
-_WHERE: Final = {
-    "alias": ("", ""),
-    "always": ("", ""),
-    "context": (_BEFORE, _AFTER),
-    "dialled": (None, r"(?=[\s:]{0,3}\+?\d[\d\s-]{5})"),
+_COMPANY: Final = {  # when a spelling counts: in which places, as {} between what stands before and after
+    "alias": ("{}",),
+    "always": ("{}",),
+    "context": (f"{_BEFORE}{{}}", f"{{}}{_AFTER}"),
+    "short": (f"{_BEFORE}{{}}", f"{{}}{_AFTER}"),
+    "dialled": (r"{}(?=[\s:]{0,3}\+?\d[\d\s-]{5})",),
 }
+_DISGUISES: Final = frozenset({"always", "context"})
 _NEVER: Final = "(?!)"
 
 
-@cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """(when, pattern) pairs; a pattern has one group for each of ``_words()``, in their order."""
-    found: list[tuple[str, re.Pattern[str]]] = []
-    for when, (before, after) in _WHERE.items():
-        groups = "|".join(f"({'|'.join(shapes.get(when, [_NEVER]))})" for shapes in _shapes().values())
-        if before is not None:
-            found.append((when, re.compile(f"{before}(?:{groups})")))
-        if after and after != before:
-            found.append((when, re.compile(f"(?:{groups}){after}")))
-    return tuple(found)
+class _Spelling(NamedTuple):
+    first: Set[str]  # the characters that it can begin with
+    pattern: str
 
 
-@cache
-def _words() -> tuple[str, ...]:
-    return tuple(_shapes())
+class _Search(NamedTuple):
+    """A pattern with a group for each word of the file, in its order, and what a text must hold for it to match."""
 
-
-@cache
-def _shapes() -> Mapping[str, Mapping[str, list[str]]]:
-    """Regular expressions of the spellings, by word and by when they count."""
-    shapes: dict[str, dict[str, list[str]]] = {}
-    for number, line in enumerate(FILE.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.startswith("#") or not line:
-            continue
-        word, when, spelling = line.split("\t")
-        if when not in _WHERE:
-            raise DataError(f"{FILE.name} line {number}: {when!r} is not one of {', '.join(_WHERE)}")
-        shapes.setdefault(word, {}).setdefault(when, []).append(_shape(spelling))
-    return shapes
-
-
-def _shape(spelling: str) -> str:
-    """A spelling that tolerates junk between its characters; one of Latin letters must stand alone."""
-    places = re.findall(r"\[[^]]+\]|\S", spelling)
-    shape = f"{JUNK}{{0,3}}".join(place if len(place) > 1 else re.escape(place) for place in places)
-    first = r"(?<![a-z0-9])(?<![a-z0-9] )" if re.match(r"\[?[a-z]", spelling) else ""
-    last = r"(?![a-z])" if re.search(r"[a-z][^[]*$|\[[a-z][^]]*\]$", spelling) else ""
-    return f"{first}{shape}{last}"
+    is_disguise: bool
+    triggers: Set[str]
+    pattern: re.Pattern[str]
 
 
 def find_variants(text: str) -> Iterator[tuple[Edit, bool]]:
     """The edits that spell the contact words of folded text plainly, in order, and whether each was a disguise."""
+    words, searches = _searches()
+    characters = set(text)
     found: dict[int, tuple[Edit, bool]] = {}
-    for when, pattern in _patterns():
-        for match in pattern.finditer(text):
-            place, spelled = next((place, one) for place, one in enumerate(match.groups()) if one)
-            word = _words()[place]
-            if spelled != word:
-                start, end = match.span(place + 1)
-                found.setdefault(start, ((start, end, word), when != "alias"))
+    for search in searches:
+        if search.triggers.isdisjoint(characters):
+            continue
+        for match in search.pattern.finditer(text):
+            place = match.lastindex or 0
+            if match[place] != words[place - 1]:
+                edit = *match.span(place), words[place - 1]
+                found.setdefault(match.start(place), (edit, search.is_disguise))
     at = 0
     for start in sorted(found):
         if start >= at:
             yield found[start]
             at = found[start][0][1]
+
+
+@cache
+def _searches() -> tuple[tuple[str, ...], tuple[_Search, ...]]:
+    """The words of the file, and how they are found."""
+    spellings = _read()
+    found: list[_Search] = []
+    for when, company in _COMPANY.items():
+        some = [spelling for of_word in spellings.values() for spelling in of_word.get(when, ())]
+        triggers = frozenset().union(*(one.first for one in some))
+        groups = ("|".join(one.pattern for one in of_word.get(when, ())) or _NEVER for of_word in spellings.values())
+        either = "(?:" + "|".join(f"({group})" for group in groups) + ")"
+        found += [_Search(when in _DISGUISES, triggers, re.compile(around.replace("{}", either))) for around in company]
+    return tuple(spellings), tuple(found)
+
+
+def _read() -> Mapping[str, Mapping[str, list[_Spelling]]]:
+    """The spellings of the file, by word and by when they count; DataError names the first bad line."""
+    spellings: dict[str, dict[str, list[_Spelling]]] = {}
+    for number, line in enumerate(FILE.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith("#"):
+            continue
+        word, _, rest = line.partition("\t")
+        when, _, spelling = rest.partition("\t")
+        if when not in _COMPANY or not spelling:
+            raise DataError(
+                f"{FILE.name} line {number}: {line!r} is not a word, one of {', '.join(_COMPANY)}, a spelling"
+            )
+        spellings.setdefault(word, {}).setdefault(when, []).append(_spelling(spelling))
+    return spellings
+
+
+def _spelling(written: str) -> _Spelling:
+    """A spelling that tolerates junk between its characters; one of Latin letters must stand alone."""
+    places = re.findall(r"\[[^]]+\]|\S", written)
+    shape = f"{JUNK}{{0,3}}".join(place if len(place) > 1 else re.escape(place) for place in places)
+    first, last = (frozenset(places[end].strip("[]")) for end in (0, -1))
+    before = r"(?<![a-z0-9])(?<![a-z0-9] )" if any(map(_is_latin, first)) else ""
+    after = r"(?![a-z])" if any(map(_is_latin, last)) else ""
+    return _Spelling(first, f"{before}{shape}{after}")
+
+
+def _is_latin(character: str) -> bool:
+    return "a" <= character <= "z"
