@@ -110,10 +110,15 @@ class ReadText:
         return 1 - len({text[place : place + 4] for place in range(n)}) / n if n > 0 else 0.0
 
     @cached_property
+    def characters(self) -> Counter[str]:
+        """How often each character stands in the normalised text."""
+        return Counter(self.normalised.text)
+
+    @cached_property
     def entropy_bits(self) -> float:
         """Entropy of the normalised characters, in bits a character."""
         n = len(self.normalised.text)
-        return sum(count / n * log2(n / count) for count in Counter(self.normalised.text).values())
+        return sum(count / n * log2(n / count) for count in self.characters.values())
 
     @cached_property
     def crowding(self) -> Mapping[str, Sequence[Span]]:

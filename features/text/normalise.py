@@ -1,7 +1,7 @@
 """Normalised text: what a reader sees, spelled plainly, whatever was done to hide it from machines.
 
-In order: each character folded (``characters``); spaces between Chinese characters and marks between single ones
-dropped; repeats squeezed; contact words and telephone numbers spelled plainly (``variants``). A step may make work for
+In order: each character folded (``characters``); spaces and marks that set Chinese characters apart dropped; repeats
+squeezed; numbers and contact words spelled plainly (``variants``). A step may make work for
 an earlier one (v 信 号 becomes 微信 号), so the steps are repeated until nothing changes: normalising again changes
 nothing more. All are linear in the length of the text.
 """
@@ -12,6 +12,7 @@ from typing import Final
 
 from features.text.aligned import Edit, Normalised, Span
 from features.text.characters import fold_character
+from features.text.patterns import EMOJI_CHARACTER
 from features.text.variants import find_variants
 
 NORMALISER: Final = "mingjian-1"
@@ -22,13 +23,23 @@ MAX_ROUNDS: Final = 8
 
 _CHINESE: Final = r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]"
 _LOOSE: Final = re.compile(r"^\s+|\s+$|\s*\n\s*|\s\s+")
-_GAP: Final = re.compile(rf"(?<={_CHINESE}) (?={_CHINESE})")
-_SPELLED_OUT: Final = re.compile(rf"{_CHINESE}(?:[*_|~^=+.•●☆★…-]{_CHINESE}){{2,}}")
-_MARK: Final = re.compile(r"[*_|~^=+.•●☆★…-]")
+_GAP: Final = re.compile(
+    r" (?=[,:;!?。、…)])"
+    rf"|(?<={_CHINESE}) (?=[^a-z0-9\s])|(?<=[^a-z0-9\s]) (?={_CHINESE})"
+    rf"|(?<={_CHINESE})[*_|^`·•●]{{1,3}}(?={_CHINESE})"
+)
+_SPELLED_OUT: Final = re.compile(rf"{_CHINESE}(?:(?:[~=+.☆★…-]|{EMOJI_CHARACTER}){_CHINESE}){{2,}}")
+_NOT_CHINESE: Final = re.compile(_CHINESE.replace("[", "[^"))
 _REPEAT: Final = re.compile(r"([^\w\s/])\1+|([^\W\d])\2{3,}")
 _DIGITS_APART: Final = re.compile(r"(?<!\d)\d(?:[ .*_~,、|/·-]{1,2}\d){6,}(?!\d)")
+_BROKEN_UP: Final = re.compile(
+    rf"(?<![\d.])1(?=\D{{0,2}}[3-9])(?:(?:[*_|^`~·•●]|{EMOJI_CHARACTER}){{0,2}}\d){{10}}(?!\d)"
+    r"|(?:(?<=电话)|(?<=手机)|(?<=微信)|(?<=热线)|(?<=联系)|(?<=拨打)|(?<=号)|(?<=:))\s?1(?=\D{0,2}[3-9])(?:[\s.*_|-]{0,2}\d){10}(?!\d)"
+)
 _NUMERAL: Final = "0-9零〇一二三四五六七八九幺壹贰叁肆伍陆柒捌玖oli"
-_DIALLED: Final = re.compile(rf"(?<![0-9a-z{_NUMERAL}])[1一幺壹il][{_NUMERAL}]{{10}}(?![0-9a-z{_NUMERAL}])")
+_FROM_3: Final = "3-9三四五六七八九叁肆伍陆柒捌玖"
+_NOT_DIGIT: Final = re.compile(r"\D")
+_DIALLED: Final = re.compile(rf"(?<![0-9a-z{_NUMERAL}])[1一幺壹il][{_FROM_3}][{_NUMERAL}]{{9}}(?![0-9a-z{_NUMERAL}])")
 _NUMERALS: Final = {
     ord(like): str(digit)
     for digit, alike in enumerate(("零〇o", "一幺壹li", "二贰", "三叁", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖"))
@@ -48,7 +59,7 @@ def normalise(text: str) -> Normalised:
 
 
 def _tidied(text: Normalised) -> Normalised:
-    for find in (_loose_spaces, _gaps, _marks, _repeats, _numbers):
+    for find in (_loose_spaces, _gaps, _spelled_out, _repeats, _numbers):
         text = text.edited(find(text.text))
     found = list(find_variants(text.text))
     spans = [Span(*text.original_span(start, end)) for (start, end, _), disguise in found if disguise]
@@ -65,13 +76,15 @@ def _loose_spaces(text: str) -> Iterator[Edit]:
 
 
 def _gaps(text: str) -> Iterator[Edit]:
-    """A space between two Chinese characters goes; one beside a word of letters stays."""
+    """A space beside a Chinese character goes, unless a word of letters or digits is on the other side; so does a mark
+    between two Chinese characters that no sentence has there.
+    """
     return ((*match.span(), "") for match in _GAP.finditer(text))
 
 
-def _marks(text: str) -> Iterator[Edit]:
-    """国*家*级: marks between three or more single Chinese characters go."""
-    return ((*match.span(), _MARK.sub("", match[0])) for match in _SPELLED_OUT.finditer(text))
+def _spelled_out(text: str) -> Iterator[Edit]:
+    """国-家-级: any mark or emoji between each two of three or more single Chinese characters goes."""
+    return ((*match.span(), _NOT_CHINESE.sub("", match[0])) for match in _SPELLED_OUT.finditer(text))
 
 
 def _repeats(text: str) -> Iterator[Edit]:
@@ -82,13 +95,11 @@ def _repeats(text: str) -> Iterator[Edit]:
 
 def _numbers(text: str) -> Iterator[Edit]:
     """Digits set apart (1 3 8 0 ...) are joined; an 11-digit mobile number in other numerals is put in digits."""
-    edits = {match.start(): (*match.span(), re.sub(r"\D", "", match[0])) for match in _DIGITS_APART.finditer(text)}
-    for match in _DIALLED.finditer(text):
-        number = match[0].translate(_NUMERALS)
-        if number != match[0] and number[1] >= "3":
-            edits.setdefault(match.start(), (*match.span(), number))
+    found = [(*match.span(), _NOT_DIGIT.sub("", match[0])) for match in _DIGITS_APART.finditer(text)]
+    found += [(*match.span(), _NOT_DIGIT.sub("", match[0])) for match in _BROKEN_UP.finditer(text)]
+    found += [(*match.span(), match[0].translate(_NUMERALS)) for match in _DIALLED.finditer(text)]
     at = 0
-    for start in sorted(edits):
-        if start >= at:
-            yield edits[start]
-            at = edits[start][1]
+    for start, end, number in sorted(found):
+        if start >= at and number != text[start:end]:
+            yield start, end, number
+            at = end

@@ -9,8 +9,16 @@ PHONE: Final = re.compile(
 )
 """A Chinese mobile number, a landline with its area code, or a 400 or 800 number."""
 
-WECHAT: Final = re.compile(r"微信(?:同?号|id)?[\s:是为]{0,3}(?:[a-z][a-z0-9_-]{5,19}(?![a-z0-9_-])|1[3-9]\d{9}(?!\d))")
-"""WeChat with an id: a letter and 5 to 19 more characters (WeChat's rule), or a mobile number."""
+_BETWEEN: Final = "[^a-z0-9㐀-鿿,;!?。、]"
+WECHAT: Final = re.compile(
+    rf"微信(?:(?:同?号|id)?{_BETWEEN}{{0,2}}[:是为]{_BETWEEN}{{0,2}}|(?:同?号|id){_BETWEEN}{{0,3}}"
+    rf"|{_BETWEEN}{{0,3}}(?=[a-z_-]{{0,19}}\d))"
+    r"(?:[a-z][a-z0-9_-]{5,19}(?![a-z0-9_-])|1[3-9]\d{9}(?!\d))"
+)
+"""WeChat with an id: a letter and 5 to 19 more characters (WeChat's rule), or a mobile number.
+
+Where nothing says that an id follows (a colon, 号), it must hold a digit: 微信 iphone 版 holds none.
+"""
 
 QQ: Final = re.compile(r"(?:(?:qq|企鹅)(?:群?号?码?|咨询|在线){0,2}|(?<!人)群号)[\s:是为]{0,3}[1-9]\d{4,10}(?!\d)")
 """QQ, or a group, with its number: 5 to 11 digits."""
@@ -18,7 +26,7 @@ QQ: Final = re.compile(r"(?:(?:qq|企鹅)(?:群?号?码?|咨询|在线){0,2}|(?<
 EMAIL: Final = re.compile(r"(?<![a-z0-9._-])[a-z0-9._-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4}")
 
 _TLD: Final = "com|cn|net|org|cc|me|top|xyz|vip|shop|club|info|io|tv|wang|site|online|store|app|am|ly|hk|tw"
-_PATH: Final = r"[a-z0-9_~!$&'()*+,;=:@%./?#-]{0,2000}"
+_PATH: Final = r"[a-z0-9_~!$&'()*+,;=:@%./?#-]{0,2000}(?<![,.!?:;)'])"
 LINK: Final = re.compile(
     rf"https?:/{{1,3}}{_PATH}|(?<![a-z0-9@.-])(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_TLD})(?![a-z0-9.-])(?:/{_PATH})?"
 )
@@ -30,9 +38,8 @@ PRICE: Final = re.compile(
 
 HASHTAG: Final = re.compile(r"#[^#\s!?,。;:]{1,30}#?")
 
-EMOJI: Final = re.compile(
-    "[\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff\U0001fa70-\U0001faff☀-➿⬀-⯿]"
-)
+EMOJI_CHARACTER: Final = "[\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff\U0001fa70-\U0001faff☀-➿⬀-⯿]"
+EMOJI: Final = re.compile(EMOJI_CHARACTER)
 
 REPEATED_CHARACTER: Final = re.compile(r"([^\W\d_哈啊呵嘿嘻hw])\1{7,}|([!?！？。，,])\2{9,}")
 """Of original text: a letter or Chinese character 8 times in a row (laughter excepted), or a mark 10 times."""

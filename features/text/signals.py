@@ -55,7 +55,7 @@ def _share(name: str, meaning: str, part: Callable[[ReadText], float]) -> Signal
 
 
 def _characters(accepted: Callable[[str], bool]) -> Callable[[ReadText], int]:
-    return lambda read: sum(map(accepted, read.normalised.text))
+    return lambda read: sum(n for one, n in read.characters.items() if accepted(one))
 
 
 def _invisible(read: ReadText) -> int:

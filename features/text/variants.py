@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 
 from features.errors import DataError
 from features.text.aligned import Edit
+from features.text.patterns import EMOJI_CHARACTER
 
 FILE: Final = Path(__file__).parent / "words" / "variants.tsv"
-JUNK: Final = r"[\s.·・•●*_|\\~^=`'\"°…丶丿\-]"
+JUNK: Final = rf"(?:[\s.·・•●*_|\\~^=`'\"°…丶丿\-]|{EMOJI_CHARACTER})"
 """Marks that are put between the characters of a word to break it."""
 
 _BEFORE: Final = (
@@ -22,7 +23,7 @@ _BEFORE: Final = (
     r"(?:我们?|你们?|您|他|她|下|个|一下|一个|老师|客服|店主|本人|楼主){0,2}[\s:的]{0,3}"
 )
 _AFTER: Final = (
-    rf"(?={JUNK}{{0,3}}(?:号(?![召角称令志牌])|群(?![众岛体]))"
+    rf"(?={JUNK}{{0,3}}(?:号(?![召角称令志牌])|[群裙](?![众岛体子摆装]))"
     r"|[\s号是]{0,3}:[\s]{0,3}[a-z0-9_-]{4}"
     r"|[\s:]{0,3}[1-9]\d{6})"
 )

@@ -1,0 +1,1 @@
+"""How a note-quality model is made."""
