@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from math import log2
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -68,17 +68,21 @@ class Finding(NamedTuple):
 
 
 class ReadText:
-    """One field of a note, read once: normalised, cut into words, and searched."""
+    """One field of a note, read once: normalised, cut into words, and searched.
 
-    def __init__(self, original: str, lexicons: Lexicons) -> None:
+    ``cut`` is how text becomes words: ``segment``, unless segmenters are being compared.
+    """
+
+    def __init__(self, original: str, lexicons: Lexicons, *, cut: Callable[[str], list[str]] = segment) -> None:
         self.original = original
         self.normalised = normalise(original)
         self._lexicons = lexicons
+        self._cut = cut
 
     @cached_property
     def segments(self) -> list[str]:
         """The normalised text cut up, spaces and marks included."""
-        return segment(self.normalised.text)
+        return self._cut(self.normalised.text)
 
     @cached_property
     def words(self) -> list[str]:

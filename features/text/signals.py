@@ -14,16 +14,17 @@ import numpy.typing as npt
 
 from features.text.findings import Finding, ReadText, findings
 from features.text.lexicons import Lexicons
+from features.text.segment import segment
 
 Row: TypeAlias = npt.NDArray[np.float32]
 
 
 class ReadNote:
-    """A note's title and body, each read once."""
+    """A note's title and body, each read once; ``cut`` as for ``ReadText``."""
 
-    def __init__(self, title: str, body: str, lexicons: Lexicons) -> None:
-        self.title = ReadText(title, lexicons)
-        self.body = ReadText(body, lexicons)
+    def __init__(self, title: str, body: str, lexicons: Lexicons, *, cut: Callable[[str], list[str]] = segment) -> None:
+        self.title = ReadText(title, lexicons, cut=cut)
+        self.body = ReadText(body, lexicons, cut=cut)
 
     @property
     def fields(self) -> tuple[ReadText, ReadText]:
@@ -138,14 +139,15 @@ def find_signals(title: str, body: str, lexicons: Lexicons) -> Signals:
     """The signals of one note; any ``str`` will do, an absent title is empty."""
     note = ReadNote(title, body, lexicons)
     found = (*findings("title", note.title), *findings("body", note.body))
-    return Signals(_row(note), found, note)
+    return Signals(signal_row(note), found, note)
 
 
 def signal_features(notes: Iterable[tuple[str, str]], lexicons: Lexicons) -> Row:
     """The rows of many notes, each (title, body): float32, shape (n_notes, N_SIGNALS)."""
-    rows = [_row(ReadNote(title, body, lexicons)) for title, body in notes]
+    rows = [signal_row(ReadNote(title, body, lexicons)) for title, body in notes]
     return np.stack(rows) if rows else np.empty((0, N_SIGNALS), np.float32)
 
 
-def _row(note: ReadNote) -> Row:
+def signal_row(note: ReadNote) -> Row:
+    """The numbers of one note: float32, shape (N_SIGNALS,)."""
     return np.array([signal.compute(note) for signal in SIGNALS], np.float32)

@@ -25,6 +25,14 @@ _ZERO_WIDTH: Final = tuple(map(lookup, ("ZERO WIDTH SPACE", "ZERO WIDTH NON-JOIN
 _DIRECTIONS: Final = tuple(map(lookup, ("RIGHT-TO-LEFT MARK", "LEFT-TO-RIGHT OVERRIDE", "POP DIRECTIONAL FORMATTING")))
 _MARKS: Final = "*_|^·"
 _EMOJI: Final = tuple(map(lookup, ("SPARKLES", "CHERRY BLOSSOM", "FIRE", "WHITE SMILING FACE", "DOG FACE")))
+_LETTERS: Final = (
+    "CIRCLED LATIN CAPITAL LETTER {}",
+    "SQUARED LATIN CAPITAL LETTER {}",
+    "NEGATIVE CIRCLED LATIN CAPITAL LETTER {}",
+    "NEGATIVE SQUARED LATIN CAPITAL LETTER {}",
+    "MATHEMATICAL BOLD CAPITAL {}",
+)
+_DIGITS: Final = ("CIRCLED DIGIT {}", "MATHEMATICAL BOLD DIGIT {}", "MATHEMATICAL DOUBLE-STRUCK DIGIT {}")
 _DIGIT_NAMES: Final = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
 
 
@@ -53,17 +61,10 @@ def full_width(character: str, rng: random.Random) -> str:
 
 def enclosed(character: str, rng: random.Random) -> str:
     """A letter or digit in a circle or square, or of mathematics."""
-    if character.isascii() and character.isalpha():
-        kinds = "CIRCLED {}", "SQUARED {}", "NEGATIVE CIRCLED {}", "NEGATIVE SQUARED {}", "MATHEMATICAL BOLD {}"
-        return lookup(rng.choice(kinds).format(f"LATIN CAPITAL LETTER {character.upper()}").replace(*_MATHEMATICAL))
-    if character.isascii() and character.isdigit():
-        kinds = "CIRCLED DIGIT {}", "DINGBAT NEGATIVE CIRCLED DIGIT {}", "MATHEMATICAL BOLD DIGIT {}"
-        usable = kinds if character != "0" else kinds[::2]
-        return lookup(rng.choice(usable).format(_DIGIT_NAMES[int(character)]))
-    return character
-
-
-_MATHEMATICAL: Final = ("BOLD LATIN CAPITAL LETTER", "BOLD CAPITAL")
+    if not (character.isascii() and character.isalnum()):
+        return character
+    names, name = (_DIGITS, _DIGIT_NAMES[int(character)]) if character.isdigit() else (_LETTERS, character.upper())
+    return lookup(rng.choice(names).format(name))
 
 
 def keycap(character: str, rng: random.Random) -> str:
