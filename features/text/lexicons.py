@@ -46,7 +46,7 @@ def _phrases(file: str, text: str) -> Iterator[tuple[str, bool]]:
     """(normalised phrase, whether it is innocent) of each line."""
     seen: set[str] = set()
     for number, line in enumerate(text.splitlines(), start=1):
-        written = line.strip()
+        written = line.strip("\ufeff").strip()
         if not written or written.startswith("#"):
             continue
         phrase = normalise(written.removeprefix("-")).text
@@ -75,9 +75,11 @@ class Lexicons:
     def load(cls, folder: Path | None = None) -> Self:
         """The built-in lexicons, each replaced by the file of that name in ``folder`` if there is one.
 
-        DataError for a file that is not a lexicon's, not UTF-8, or has a bad line.
+        DataError for a folder that is not there, and for a ``.txt`` that is no lexicon's, not UTF-8, or has a bad line.
         """
-        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder else {}
+        if folder and not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+        files = {path.name: path.read_bytes() for path in sorted(folder.glob("*.txt"))} if folder else {}
         built_in = {f"{name}.txt": (BUILT_IN / f"{name}.txt").read_bytes() for name in NAMES}
         return cls.from_files({**built_in, **files})
 

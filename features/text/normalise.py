@@ -25,7 +25,7 @@ _CHINESE: Final = r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]"
 _LOOSE: Final = re.compile(r"^\s+|\s+$|\s*\n\s*|\s\s+")
 _GAP: Final = re.compile(
     r" (?=[,:;!?。、…)])"
-    rf"|(?<={_CHINESE}) (?=[^a-z0-9\s])|(?<=[^a-z0-9\s]) (?={_CHINESE})"
+    rf"|(?<={_CHINESE}) (?=[^a-z0-9\s#@])|(?<=[^a-z0-9\s#@]) (?={_CHINESE})"
     rf"|(?<={_CHINESE})[*_|^`·•●]{{1,3}}(?={_CHINESE})"
 )
 _SPELLED_OUT: Final = re.compile(rf"{_CHINESE}(?:(?:[~=+.☆★…-]|{EMOJI_CHARACTER}){_CHINESE}){{2,}}")

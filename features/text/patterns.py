@@ -44,5 +44,5 @@ EMOJI: Final = re.compile(EMOJI_CHARACTER)
 REPEATED_CHARACTER: Final = re.compile(r"([^\W\d_哈啊呵嘿嘻hw])\1{7,}|([!?！？。，,])\2{9,}")
 """Of original text: a letter or Chinese character 8 times in a row (laughter excepted), or a mark 10 times."""
 
-REPEATED_PHRASE: Final = re.compile(r"(?=(\S))(\S{2,20}?)\2{3,}")
+REPEATED_PHRASE: Final = re.compile(r"(\S{2,20}?)\1{3,}")
 """Two to 20 characters that stand 4 times in a row."""
