@@ -22,10 +22,15 @@ from features.text.lexicons import Lexicons
 from features.text.normalise import normalise
 from features.text.segment import segment
 from features.text.signals import ReadNote, find_signals, signal_row
+from training.quality.evasions import WAYS, evade
 
 Note: TypeAlias = tuple[str, str, str]  # what its labels say, title, body
 
+CONTACT = {"phone_number", "wechat", "qq", "email", "contact", "disguised_contact", "diversion"}
+ANY_CONTACT = "contact or diversion, any"
 N_TIMED = 500
+N_EVADED = 300
+SHARES = (0.3, 1.0)
 
 
 def main() -> None:
@@ -37,6 +42,7 @@ def main() -> None:
     notes = read_notes(arguments.folder, arguments.rows)
     console, lexicons = Console(), Lexicons.load()
     console.print(rates(notes, lexicons))
+    console.print(evasions(notes, lexicons))
     for line in (*speeds(notes, lexicons), *agreement(notes[:2000], lexicons)):
         console.print(line)
 
@@ -59,16 +65,29 @@ def rates(notes: Sequence[Note], lexicons: Lexicons) -> Table:
     n = Counter(label for label, _, _ in notes)
     hits: Counter[tuple[str, str]] = Counter()
     for label, title, body in notes:
-        found = {one.code for one in find_signals(title, body, lexicons).findings}
+        found = codes(title, body, lexicons)
         hits.update((label, code) for code in found)
-        hits[label, "contact or diversion, any"] += bool(found & CONTACT)
+        hits[label, ANY_CONTACT] += bool(found & CONTACT)
     table = Table("finding", *(f"{label} ({n[label]:,})" for label in sorted(n)))
-    for code in (*FINDINGS, "contact or diversion, any"):
+    for code in (*FINDINGS, ANY_CONTACT):
         table.add_row(code, *(f"{100 * hits[label, code] / n[label]:.2f}" for label in sorted(n)))
     return table
 
 
-CONTACT = {"phone_number", "wechat", "qq", "email", "contact", "disguised_contact", "diversion"}
+def evasions(notes: Sequence[Note], lexicons: Lexicons) -> Table:
+    """Of notes with contact or diversion: the percentage that still have some when their bodies are evaded."""
+    bodies = [body for _, _, body in notes if codes("", body, lexicons) & CONTACT][:N_EVADED]
+    table = Table(f"evasion of {len(bodies)} notes", *(f"{share:.0%} of characters" for share in SHARES))
+    for way in WAYS:
+        evaded = [[evade(body, way, seed=0, share=share) for body in bodies] for share in SHARES]
+        kept = [np.mean([bool(codes("", body, lexicons) & CONTACT) for body in some]) for some in evaded if some]
+        table.add_row(way, *(f"{share:.1%}" for share in kept))
+    return table
+
+
+def codes(title: str, body: str, lexicons: Lexicons) -> set[str]:
+    """The codes of what is found in a note."""
+    return {one.code for one in find_signals(title, body, lexicons).findings}
 
 
 def speeds(notes: Sequence[Note], lexicons: Lexicons) -> list[str]:

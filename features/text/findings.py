@@ -30,11 +30,13 @@ Field: TypeAlias = Literal["title", "body"]
 TITLE_ONLY: Final = frozenset({"hook"})
 """What is ordinary in a body and so is found in titles alone."""
 
-EMOJI_DENSE: Final = 0.2
 EMOJI_MANY: Final = 6
+EMOJI_DENSE: Final = 0.2
+"""Emoji a character."""
 HASHTAG_MANY: Final = 10
 LITTLE_CHARS: Final = 20
 LITTLE_BITS: Final = 2.5
+"""A character; ordinary Chinese has 5 and more."""
 
 FINDINGS: Final[Mapping[str, Text]] = {
     "phone_number": Text("留有电话号码", "Gives a telephone number"),
@@ -80,14 +82,9 @@ class ReadText:
         self._cut = cut
 
     @cached_property
-    def segments(self) -> list[str]:
-        """The normalised text cut up, spaces and marks included."""
-        return self._cut(self.normalised.text)
-
-    @cached_property
     def words(self) -> list[str]:
-        """The segments without marks; one with marks inside (t.cn) is several words, as for jieba itself."""
-        return _WORD.findall(" ".join(self.segments))
+        """The words in order, without marks; what holds marks (t.cn) is several words, as for jieba itself."""
+        return _WORD.findall(" ".join(self._cut(self.normalised.text)))
 
     @cached_property
     def spans(self) -> Mapping[str, Sequence[Span]]:

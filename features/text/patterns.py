@@ -1,4 +1,4 @@
-"""What can be told by its form: numbers, handles, links, prices, tags, emoji. All of normalised text but ``EMOJI``."""
+"""What can be told by its form: numbers, handles, links, prices, tags, emoji; in normalised text unless it says so."""
 
 import re
 from typing import Final
@@ -36,10 +36,16 @@ PRICE: Final = re.compile(
     r"(?<![\d.])(?:[¥$]\s?\d[\d,]{0,9}(?:\.\d{1,2})?|\d[\d,]{0,9}(?:\.\d{1,2})?\s?(?:元|块钱|rmb|人民币|万元|美元|港币))"
 )
 
-HASHTAG: Final = re.compile(r"#[^#\s!?,。;:]{1,30}#?")
+HASHTAG: Final = re.compile(r"#[^#\s!?,。;:、]{1,30}#?")
 
-EMOJI_CHARACTER: Final = "[\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff\U0001fa70-\U0001faff☀-➿⬀-⯿]"
+EMOJI_CHARACTER: Final = (
+    "[\U0001f1e6-\U0001f1ff\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff\U0001fa70-\U0001faff☀-➿⬀-⯿]"
+)
 EMOJI: Final = re.compile(EMOJI_CHARACTER)
+"""In original text."""
+
+EMOJI_JOINER: Final = re.compile(f"(?<={EMOJI_CHARACTER})\ufe0f?\u200d")
+"""What makes one emoji of several: without ink, yet nothing to hide."""
 
 REPEATED_CHARACTER: Final = re.compile(r"([^\W\d_哈啊呵嘿嘻hw])\1{7,}|([!?！？。，,])\2{9,}")
 """Of original text: a letter or Chinese character 8 times in a row (laughter excepted), or a mark 10 times."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from features.text.findings import Finding, ReadText, findings
 from features.text.lexicons import Lexicons
+from features.text.patterns import EMOJI_JOINER
 from features.text.segment import segment
 
 Row: TypeAlias = npt.NDArray[np.float32]
@@ -62,7 +63,8 @@ def _characters(accepted: Callable[[str], bool]) -> Callable[[ReadText], int]:
 def _invisible(read: ReadText) -> int:
     if read.original.isprintable():
         return 0
-    return sum(not one.isprintable() and not one.isspace() for one in read.original)
+    unseen = sum(not one.isprintable() and not one.isspace() for one in read.original)
+    return unseen - len(EMOJI_JOINER.findall(read.original))
 
 
 def _title_hooks(note: ReadNote) -> float:

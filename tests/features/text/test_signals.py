@@ -103,6 +103,11 @@ def test_shares_are_of_the_characters_of_title_and_body() -> None:
     assert numbers["exclamation_share"] == pytest.approx(2 / 10)
 
 
+def test_the_joiners_of_an_emoji_are_not_hidden_characters() -> None:
+    assert row("", "一家👨\u200d👩\u200d👧")["invisible_share"] == 0
+    assert row("", "微\u200d信\u200d")["invisible_share"] == pytest.approx(2 / 4)
+
+
 def test_words_are_counted_without_marks() -> None:
     numbers = row("咖啡", "我来到北京清华大学，我来到咖啡")  # 我 来到 北京 清华大学 我 来到 咖啡
     assert numbers["body_words"] == pytest.approx(log(8))
