@@ -2,6 +2,7 @@
 
 import sys
 import time
+from unicodedata import category
 
 import pytest
 from hypothesis import example, given, settings
@@ -109,9 +110,11 @@ def test_an_honest_name_is_no_disguise() -> None:
 
 
 def test_folding_a_folded_character_changes_nothing_for_any_character_of_unicode() -> None:
-    for code in range(sys.maxunicode + 1):
-        folded = fold_character.__wrapped__(chr(code))
-        assert "".join(map(fold_character, folded)) == folded, hex(code)
+    assigned = (one for one in map(chr, range(sys.maxunicode + 1)) if category(one) not in {"Cn", "Co"})
+    folded = {one: fold_character.__wrapped__(one) for one in assigned}
+    changed = {new for one, new in folded.items() if new != one}
+    assert len(changed) > 5000
+    assert [new for new in changed if "".join(map(fold_character, new)) != new] == []
 
 
 @pytest.mark.parametrize("strategy", [TRICKY, ANY], ids=["tricky", "any"])
@@ -141,7 +144,7 @@ HOSTILE = ["微", "v ", "1 ", "* ", "微*", "!", "加v", "\u0301", "\u200b", " "
 
 @pytest.mark.parametrize("unit", [*HOSTILE, "v 信 ", "国*", "ab", "\ud800", "私我", "微....."])
 def test_ten_times_the_text_takes_about_ten_times_the_time(unit: str) -> None:
-    small, large = (_seconds(unit * (n // len(unit))) for n in (20_000, 200_000))
+    small, large = (_seconds(unit * (n // len(unit))) for n in (5_000, 50_000))
     assert large < 40 * small + 0.05  # linear is 10, quadratic 100
 
 
