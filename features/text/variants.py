@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from features.errors import DataError
 from features.text.aligned import Edit
 from features.text.patterns import EMOJI_CHARACTER
 
@@ -77,27 +76,21 @@ def _searches() -> tuple[tuple[str, ...], tuple[_Search, ...]]:
     spellings = _read()
     found: list[_Search] = []
     for when, company in _COMPANY.items():
-        some = [spelling for of_word in spellings.values() for spelling in of_word.get(when, ())]
+        some = [spelling for of_word in spellings.values() for spelling in of_word[when]]
         triggers = frozenset().union(*(one.first for one in some))
-        groups = ("|".join(one.pattern for one in of_word.get(when, ())) or _NEVER for of_word in spellings.values())
+        groups = ("|".join(one.pattern for one in of_word[when]) or _NEVER for of_word in spellings.values())
         either = "(?:" + "|".join(f"({group})" for group in groups) + ")"
         found += [_Search(when in _DISGUISES, triggers, re.compile(around.replace("{}", either))) for around in company]
     return tuple(spellings), tuple(found)
 
 
 def _read() -> Mapping[str, Mapping[str, list[_Spelling]]]:
-    """The spellings of the file, by word and by when they count; DataError names the first bad line."""
+    """The spellings of the file, by word and by when they count."""
     spellings: dict[str, dict[str, list[_Spelling]]] = {}
-    for number, line in enumerate(FILE.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.startswith("#"):
-            continue
-        word, _, rest = line.partition("\t")
-        when, _, spelling = rest.partition("\t")
-        if when not in _COMPANY or not spelling:
-            raise DataError(
-                f"{FILE.name} line {number}: {line!r} is not a word, one of {', '.join(_COMPANY)}, a spelling"
-            )
-        spellings.setdefault(word, {}).setdefault(when, []).append(_spelling(spelling))
+    for line in FILE.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            word, when, spelling = line.split("\t")
+            spellings.setdefault(word, {when: [] for when in _COMPANY})[when].append(_spelling(spelling))
     return spellings
 
 
