@@ -91,7 +91,7 @@ def codes(title: str, body: str, lexicons: Lexicons) -> set[str]:
 
 
 def speeds(notes: Sequence[Note], lexicons: Lexicons) -> list[str]:
-    """CPU time a note of 200 characters, of notes that have so many."""
+    """CPU time a note of 200 characters, of notes that have so many; nothing where none has."""
     bodies = [body[:200] for _, _, body in notes if len(body) >= 200][:N_TIMED]
     steps: dict[str, Callable[[str], object]] = {
         "normalise": normalise,
@@ -99,7 +99,11 @@ def speeds(notes: Sequence[Note], lexicons: Lexicons) -> list[str]:
         "jieba": jieba.lcut,
         "all signals and findings": lambda body: find_signals("", body, lexicons),
     }
-    return [f"{name}: {_microseconds(step, bodies):.0f} µs a note of 200 characters" for name, step in steps.items()]
+    return [
+        f"{name}: {_microseconds(step, bodies):.0f} µs a note of 200 characters"
+        for name, step in steps.items()
+        if bodies
+    ]
 
 
 def agreement(notes: Sequence[Note], lexicons: Lexicons) -> list[str]:
