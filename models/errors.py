@@ -15,3 +15,7 @@ class ContractError(Exception):
 
 class ExplainError(Exception):
     """Scores can't be explained; the message says why. Answer without, or install the extra ``explain``."""
+
+
+class EncoderError(ValueError):
+    """The text encoder can't be had; the message says why. Name another one, or install what is missing."""

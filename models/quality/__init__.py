@@ -1,0 +1,1 @@
+"""The note-quality model: a linear model over hashed n-grams beside a fine-tuned text encoder."""
