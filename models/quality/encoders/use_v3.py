@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import linear, normalize, pad
 
 from models.quality.encoders.encoder import USE_V3, Encoder
 
@@ -46,10 +46,12 @@ class UseV3(Encoder):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Pooled texts, see ``Encoder``."""
         mask = attention_mask.unsqueeze(-1).to(torch.float32)
-        embedded = self.embedding(input_ids) * mask
-        inputs = (self.projection_norm(self.projection(embedded)) * mask).split(CHANNELS, dim=-1)
+        rows, step = self.embedding(input_ids)
+        projected = linear(rows, self.projection.weight) * step + self.projection.bias  # step last: see FrozenEmbedding
+        inputs = (self.projection_norm(projected) * mask).split(CHANNELS, dim=-1)
         features = [branch(x, mask) for branch, x in zip(self.branches, inputs, strict=True)]
-        summed = (self.norm(torch.cat([embedded, *features], -1)) * mask).sum(1)
+        normal = self.norm(torch.cat([rows * step, *features], -1))
+        summed = (mask.transpose(1, 2) @ normal).squeeze(1)
         n_tokens = mask.sum(1)
         pooled = self.pool(summed / n_tokens) * n_tokens.sqrt()
         return normalize(torch.tanh(self.output(torch.relu(self.hidden(pooled)))), dim=-1)
@@ -60,21 +62,25 @@ class UseV3(Encoder):
 
 
 class FrozenEmbedding(nn.Module):
-    """One vector a piece, in 8 bits as in the wheel: step * row + low, with a step and a low of each piece."""
+    """One vector a piece in whole steps from its zero, as in the wheel; pieces differ in their steps.
+
+    A matrix product should see the rows, and be multiplied by the steps: where the graph is quantised, all pieces of a
+    note share one scale, and pieces of small steps would lose most of their bits (cosine .995 instead of .999).
+    """
 
     rows: Tensor
+    zero: Tensor
     step: Tensor
-    low: Tensor
 
     def __init__(self, n_pieces: int) -> None:
         super().__init__()
         self.register_buffer("rows", torch.zeros(n_pieces, DIM, dtype=torch.uint8))
+        self.register_buffer("zero", torch.zeros(n_pieces, 1))
         self.register_buffer("step", torch.zeros(n_pieces, 1))
-        self.register_buffer("low", torch.zeros(n_pieces, 1))
 
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """The pieces' vectors, float32 (n, n_tokens, DIM)."""
-        return self.rows[input_ids].to(torch.float32) * self.step[input_ids] + self.low[input_ids]
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (n, n_tokens, DIM) and steps (n, n_tokens, 1), float32; a piece's vector is row * step."""
+        return self.rows[input_ids].to(torch.float32) - self.zero[input_ids], self.step[input_ids]
 
 
 class Branch(nn.Module):

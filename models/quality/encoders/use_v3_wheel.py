@@ -106,7 +106,7 @@ def _embedding(arrays: Arrays, kept: npt.NDArray[np.int64]) -> dict[str, Tensor]
         here = kept % _BLOCKS == block
         rows[here] = arrays[f"q{block + 1}"][kept[here] // _BLOCKS]
     step, low = (arrays[name][kept % _BLOCKS][:, None] for name in ("scale", "lo"))
-    return _state({"embedding.rows": rows, "embedding.step": step, "embedding.low": low})
+    return _state({"embedding.rows": rows, "embedding.zero": -low / step, "embedding.step": step})
 
 
 def _layers(arrays: Arrays) -> dict[str, Tensor]:

@@ -8,25 +8,13 @@ import huggingface_hub.constants
 import pytest
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertModel
 
 from models.errors import EncoderError
 from models.quality.encoders.encoder import Encoder
 from models.quality.encoders.loading import load_encoder
 
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"今天气很好去公园"]
 TEXTS = ("今天天气很好", "去公园", "好")
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers with random weights, and a WordPiece tokenizer of thirteen pieces."""
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(3)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=13, max_position_embeddings=48, **sizes)).save_pretrained(folder)
-    BertTokenizerFast(vocab={piece: place for place, piece in enumerate(VOCABULARY)}).save_pretrained(folder)
-    return folder
 
 
 def load(folder: Path) -> Encoder:
