@@ -47,7 +47,7 @@ class UseV3(Encoder):
         """Pooled texts, see ``Encoder``."""
         mask = attention_mask.unsqueeze(-1).to(torch.float32)
         rows, step = self.embedding(input_ids)
-        projected = linear(rows, self.projection.weight) * step + self.projection.bias  # step last: see FrozenEmbedding
+        projected = linear(rows, self.projection.weight) * step + self.projection.bias
         inputs = (self.projection_norm(projected) * mask).split(CHANNELS, dim=-1)
         features = [branch(x, mask) for branch, x in zip(self.branches, inputs, strict=True)]
         normal = self.norm(torch.cat([rows * step, *features], -1))

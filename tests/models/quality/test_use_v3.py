@@ -48,6 +48,12 @@ def test_it_cuts_a_text_as_sentencepiece_does(use_v3: UseV3, text: str) -> None:
     assert use_v3.tokenizer().encode(text).tokens == ["<s>", *published().encode(text, out_type=str), "</s>"]
 
 
+def test_the_page_says_how_many_pieces_and_numbers_there_are(use_v3: UseV3) -> None:
+    page = Path("docs/encoders.md").read_text(encoding="utf-8")
+    assert f"{use_v3.tokenizer().get_vocab_size():,} are kept" in page
+    assert f"{sum(one.numel() for one in use_v3.parameters()) / 1e6:.1f} million parameters" in page
+
+
 def test_a_word_of_another_language_falls_into_kept_pieces_and_none_is_unknown(use_v3: UseV3) -> None:
     encoding = use_v3.tokenizer().encode("Geschwindigkeit скорость")
     assert "".join(encoding.tokens[1:-1]) == "▁Geschwindigkeit▁скорость"
