@@ -82,3 +82,14 @@ def test_without_the_hub_a_checkpoints_name_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(EncoderError, match="hf:hfl/rbt3 can't be loaded: "):
         load_encoder("hf:hfl/rbt3")
+
+
+def test_a_checkpoint_whose_tokenizer_cannot_pad_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    for file in checkpoint.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "tokenizer_config.json").unlink()
+    settings = json.loads((checkpoint / "tokenizer_config.json").read_text())
+    settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": None}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(EncoderError, match="has no fast tokenizer with a padding token"):
+        load(tmp_path)
