@@ -137,11 +137,15 @@ class Folder:
         bases = {user_id: one for user_id, one in stored.items() if is_readable(one.encoded)}
         after = {user_id: bases[user_id].applied_seq for user_id in user_ids if user_id in bases}
         whole = [user_id for user_id in user_ids if user_id not in bases]
+        generation = await self._states.generation() if whole else 0
         updates = []
         for part in ([after] if after else []) + [dict.fromkeys(users, 0) for users in _portions(whole)]:
             entries = await self._journal.entries(part)
             updates += await self._workers.run(len(entries), _folded, bases, entries)
-        return [one._replace(expected_seq=stored.get(one.user_id, _NOTHING).applied_seq) for one in updates]
+        return [
+            one._replace(expected_seq=stored.get(one.user_id, _NOTHING).applied_seq, generation=generation)
+            for one in updates
+        ]
 
 
 def _portions(whole: Sequence[P]) -> list[Sequence[P]]:

@@ -23,3 +23,7 @@ class Database(Protocol):
     async def read(self, job: Job[T], *, many: bool) -> T:
         """The result of a job that only reads; ``many`` where that may be more than a few rows."""
         ...
+
+    async def scrub(self) -> None:
+        """Leave nothing in the files of what was deleted, as far as this database can; StoreError if not now."""
+        ...

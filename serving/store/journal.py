@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class FactType(StrEnum):
@@ -45,11 +45,16 @@ class Entry(NamedTuple):
 
 
 class AppendStatus(StrEnum):
-    """What became of a fact: a ``duplicate`` was there already, in a ``conflict`` its id was, with another content."""
+    """What became of a fact.
+
+    A ``duplicate`` was there already, in a ``conflict`` its id was, with another content; one of an ``erased`` user is
+    not taken.
+    """
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
+    ERASED = "erased"
 
 
 class Touched(NamedTuple):
@@ -59,8 +64,25 @@ class Touched(NamedTuple):
     last_seq: int
 
 
+class EventsHeld(NamedTuple):
+    """A user's events of one name: how many, the first and the last instant."""
+
+    event: str
+    n: int
+    first_at: int
+    last_at: int
+
+
+class JournalHeld(NamedTuple):
+    """What the journal holds of a user: the profile in force, their events, and how many events of others name them."""
+
+    profile: Mapping[str, Any] | None
+    events: Sequence[EventsHeld]
+    n_mentions: int
+
+
 class Journal(Protocol):
-    """An append-only log.
+    """An append-only log, but for what a user's rights and retention take out of it: no ``seq`` is ever used again.
 
     Each fact has a ``seq`` above that of every fact visible before it: whoever has read up to a ``seq`` never misses
     a smaller one that appears later. Every method raises StoreError when the store can't do it now.
@@ -70,6 +92,7 @@ class Journal(Protocol):
         """Append in order and return once durable, all or (StoreError) none; a status per fact.
 
         An ``event_id`` is taken once, in this batch or before it; ``received_at`` is no part of a fact's content.
+        Of an erased user nothing is taken, and a ``target_user_id`` that names one is left out.
         """
         ...
 
@@ -83,4 +106,12 @@ class Journal(Protocol):
 
     async def last_seq(self) -> int:
         """The ``seq`` of the newest fact; 0 before the first."""
+        ...
+
+    async def held(self, user_id: str) -> JournalHeld | None:
+        """All that is held of a user."""
+        ...
+
+    async def erase(self, user_id: str) -> None:
+        """Delete the facts of a user with a tombstone, in bounded steps, and their id from the facts of others."""
         ...

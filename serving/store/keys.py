@@ -4,13 +4,18 @@ from typing import NamedTuple, Protocol
 
 
 class StoredKey(NamedTuple):
-    """A key as kept; a revoked one has ``revoked_at``."""
+    """A key as kept; a revoked one has ``revoked_at``, one with an end ``expires_at``.
+
+    ``rate_limit_per_s`` is its own limit, 0 for none; without it the server's holds.
+    """
 
     key_hash: str
     label: str
     scopes: frozenset[str]
     created_at: int
     revoked_at: int | None = None
+    expires_at: int | None = None
+    rate_limit_per_s: int | None = None
 
 
 class KeyStore(Protocol):

@@ -56,6 +56,9 @@ class PostgresDatabase:
         except (SQLAlchemyError, *_DOWN) as error:
             raise StoreError("the database can't be read") from error
 
+    async def scrub(self) -> None:
+        """See ``Database``: PostgreSQL overwrites deleted rows when it vacuums, in its own time."""
+
     async def close(self) -> None:
         """Finish what is being written, then let the connections go."""
         await self._writer.close()

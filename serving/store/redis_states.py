@@ -4,6 +4,7 @@
 | --- | --- | --- | --- |
 | state | ``<prefix>:state:<user_id>`` | ``ttl_s`` after the last change | ``max_bytes`` |
 | watermark | ``<prefix>:watermark`` | none | 20 |
+| generation | ``<prefix>:generation`` | none | 20 |
 
 A state's value is its ``applied_seq`` (8 bytes, little-endian), then the encoded state.
 """
@@ -35,13 +36,14 @@ _N_CONNECTIONS: Final = 32
 _PUT: Final = """
 local stands = redis.call('GETRANGE', KEYS[1], 0, 7)
 if #stands < 8 then stands = '' end
+if stands == '' and ARGV[1] == '' and (redis.call('GET', KEYS[2]) or '0') ~= ARGV[4] then return 0 end
 if stands == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
   return 1
 end
 return stands == string.sub(ARGV[2], 1, 8) and 1 or 0
 """
-"""Compare-and-set; what is too short for a state counts as none.
+"""Compare-and-set; what is too short for a state counts as none, and a first state is of the present generation.
 
 A state that stands at the new one's seq already is the same state, whoever put it.
 """
@@ -96,7 +98,7 @@ class RedisStates:
                     continue
                 expected = _SEQ.pack(one.expected_seq) if one.expected_seq else b""
                 value = _SEQ.pack(one.applied_seq) + one.encoded
-                pipeline.evalsha(self._put.sha, 1, key, expected, value, self._ttl_s)
+                pipeline.evalsha(self._put.sha, 2, key, self._generation, expected, value, self._ttl_s, one.generation)
             return await pipeline.execute(raise_on_error=False)
 
     async def watermark(self) -> int:
@@ -106,6 +108,21 @@ class RedisStates:
     async def advance_watermark(self, seq: int) -> None:
         """See ``StateStore``."""
         await self._bounded(self._raise(keys=[self._watermark], args=[seq]))
+
+    async def generation(self) -> int:
+        """See ``StateStore``."""
+        return int(await self._bounded(self._redis.get(self._generation)) or 0)
+
+    async def held(self, user_id: str) -> StoredState | None:
+        """See ``StateStore``."""
+        return (await self.get_many([user_id])).get(user_id)
+
+    async def erase(self, user_id: str) -> None:
+        """See ``StateStore``."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.incr(self._generation)
+            pipeline.unlink(self._key(user_id))
+            await self._bounded(pipeline.execute())
 
     async def reset(self, watermark: int) -> None:
         """See ``StateStore``. Users go page by page: one that is put meanwhile may stay, and is right."""
@@ -131,6 +148,10 @@ class RedisStates:
     @property
     def _watermark(self) -> str:
         return f"{self._prefix}:watermark"
+
+    @property
+    def _generation(self) -> str:
+        return f"{self._prefix}:generation"
 
 
 def _stored(value: bytes) -> StoredState:

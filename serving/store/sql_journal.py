@@ -1,7 +1,7 @@
 """The journal in SQL, on SQLite and PostgreSQL alike."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -26,12 +26,14 @@ from sqlalchemy import (
 )
 
 from serving.store.database import Database
-from serving.store.journal import AppendStatus, Entry, Fact, Touched
+from serving.store.journal import AppendStatus, Entry, Fact, JournalHeld, Touched
+from serving.store.sql_erasures import erased_among
+from serving.store.sql_lock import IS_JOURNAL, LAST_SEQ, lock_journal
+from serving.store.sql_user_facts import erase_some, held_of
 from serving.store.tables import FACTS, WATERMARKS
 from serving.workers import MANY_USERS
 
 _CONTENT: Final = [name for name in Fact._fields if name != "received_at"]
-_IS_MINE: Final = WATERMARKS.c.name == "journal"
 
 
 def _known(among: ColumnElement[bool]) -> Select[Any]:
@@ -59,7 +61,6 @@ _ENTRIES: Final = {
     "postgresql": _entries(func.json_each_text(cast(_AFTER, JSON))),
 }
 _TOUCHED: Final = select(FACTS.c.user_id, FACTS.c.seq).where(FACTS.c.seq > bindparam("after")).order_by(FACTS.c.seq)
-_LAST_SEQ: Final = select(WATERMARKS.c.seq).where(_IS_MINE)
 
 
 class SqlJournal:
@@ -89,18 +90,30 @@ class SqlJournal:
 
     async def last_seq(self) -> int:
         """See ``Journal``."""
-        return await self._database.read(lambda connection: connection.execute(_LAST_SEQ).scalar_one(), many=False)
+        return await self._database.read(lambda connection: connection.execute(LAST_SEQ).scalar_one(), many=False)
+
+    async def held(self, user_id: str) -> JournalHeld | None:
+        """See ``Journal``."""
+        return await self._database.read(lambda connection: held_of(connection, user_id), many=True)
+
+    async def erase(self, user_id: str) -> None:
+        """See ``Journal``."""
+        while await self._database.write(lambda connection: erase_some(connection, user_id)):
+            pass
+        await self._database.scrub()
 
 
 def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]:
-    """Append, one transaction at a time: the locked row holds the last ``seq``.
-
-    Without the lock one transaction could be seen before another that took smaller numbers.
-    """
-    last_seq = seq = connection.execute(_LAST_SEQ.with_for_update()).scalar_one()
+    """Append, one transaction at a time."""
+    last_seq = seq = lock_journal(connection)
     known = _known_content(connection, facts)
+    erased = erased_among(connection, {*_users(facts)})
     statuses, rows = [], []
-    for fact in facts:
+    for sent in facts:
+        if sent.user_id in erased:
+            statuses.append(AppendStatus.ERASED)
+            continue
+        fact = sent._replace(target_user_id=None) if sent.target_user_id in erased else sent
         content = _content(fact)
         first = known.setdefault(fact.event_id, content) if fact.event_id else None
         if first is None or first is content:
@@ -111,7 +124,7 @@ def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]
             statuses.append(AppendStatus.DUPLICATE if first == content else AppendStatus.CONFLICT)
     if seq > last_seq:
         connection.execute(insert(FACTS), rows)
-        connection.execute(update(WATERMARKS).where(_IS_MINE).values(seq=seq))
+        connection.execute(update(WATERMARKS).where(IS_JOURNAL).values(seq=seq))
     return statuses
 
 
@@ -119,6 +132,14 @@ def _known_content(connection: Connection, facts: Sequence[Fact]) -> dict[str, t
     """The content of the facts in the journal that have one of these facts' event ids, by that id."""
     parameters = {"event_ids": [fact.event_id for fact in facts if fact.event_id]}
     return {row[0]: tuple(row[1:]) for row in connection.execute(_KNOWN[connection.dialect.name], parameters)}
+
+
+def _users(facts: Sequence[Fact]) -> Iterator[str]:
+    """Whom facts are about, and whom they name."""
+    for fact in facts:
+        yield fact.user_id
+        if fact.target_user_id is not None:
+            yield fact.target_user_id
 
 
 def _content(fact: Fact) -> tuple[Any, ...]:

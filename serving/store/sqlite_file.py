@@ -22,7 +22,7 @@ from serving.store.schema import migrate
 
 T = TypeVar("T")
 
-_PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL")
+_PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON")
 TIMEOUT_S: Final = 5.0
 """How long a write waits, for other processes and for the disk."""
 
@@ -74,6 +74,16 @@ class SqliteFile:
             return job(self._here)
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError("the database can't be read") from error
+
+    async def scrub(self) -> None:
+        """See ``Database``: deleted rows are overwritten with zeros; here the log of old pages is emptied too."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._empty_log)
+
+    def _empty_log(self) -> None:
+        with _writable(), self._engine.connect() as connection:
+            is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if is_busy:
+            raise StoreError("someone reads what was deleted")
 
     async def close(self) -> None:
         """Finish what is being written and read, then let go of the file."""

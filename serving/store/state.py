@@ -12,12 +12,17 @@ class StoredState(NamedTuple):
 
 
 class StateUpdate(NamedTuple):
-    """A new state for a user whose stored one stood at ``expected_seq``; 0 where there was none."""
+    """A new state for a user whose stored one stood at ``expected_seq``; 0 where there was none.
+
+    Where there was none, ``generation`` is the store's from before the user's facts were read: they may have been
+    erased since.
+    """
 
     user_id: str
     encoded: bytes
     applied_seq: int
     expected_seq: int
+    generation: int = 0
 
 
 class StateStore(Protocol):
@@ -32,7 +37,22 @@ class StateStore(Protocol):
         ...
 
     async def put_many(self, updates: Sequence[StateUpdate]) -> set[str]:
-        """Store each state whose user's still stands at ``expected_seq``; the users whose state had moved on."""
+        """Store each state whose user's still stands at ``expected_seq``; the users whose state had moved on.
+
+        A first state is not stored either once the ``generation`` has changed.
+        """
+        ...
+
+    async def generation(self) -> int:
+        """A number that changes whenever a user is erased."""
+        ...
+
+    async def held(self, user_id: str) -> StoredState | None:
+        """All that is held of a user."""
+        ...
+
+    async def erase(self, user_id: str) -> None:
+        """Forget a user's state; one folded from facts that were read before can't be put any more."""
         ...
 
     async def watermark(self) -> int:

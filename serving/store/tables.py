@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 METADATA: Final = MetaData()
 
@@ -26,6 +26,12 @@ FACTS: Final = Table(
     Column("body", Text),
     Index("ix_facts_event_id", "event_id", unique=True),
     Index("ix_facts_user_id_seq", "user_id", "seq"),
+    Index(
+        "ix_facts_target_user_id",
+        "target_user_id",
+        sqlite_where=text("target_user_id IS NOT NULL"),
+        postgresql_where=text("target_user_id IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,  # a deleted row's seq is never used again
 )
 
@@ -52,4 +58,26 @@ API_KEYS: Final = Table(
     Column("scopes", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("rate_limit_per_s", Integer),
+)
+
+SALTS: Final = Table(
+    "salts",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+)
+
+TOMBSTONES: Final = Table(
+    "tombstones",
+    METADATA,
+    Column("user_hash", Text, primary_key=True),
+    Column("erased_at", BigInteger, nullable=False),
+)
+
+PENDING_ERASURES: Final = Table(
+    "pending_erasures",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
 )

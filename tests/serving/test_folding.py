@@ -65,7 +65,7 @@ class RacingStates:
         self.states = states
         self.journal = journal
         self.lost = False
-        self.get_many = states.get_many
+        self.get_many, self.generation = states.get_many, states.generation
 
     async def put_many(self, updates):
         if not self.lost:
@@ -154,7 +154,7 @@ class ReadOnlyStates:
     """Can be read, not written."""
 
     def __init__(self, states):
-        self.get_many = states.get_many
+        self.get_many, self.generation = states.get_many, states.generation
 
     async def put_many(self, updates):
         raise StoreError("read-only")

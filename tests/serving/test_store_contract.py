@@ -3,15 +3,18 @@
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from serving.errors import StoreError
 from serving.store.journal import AppendStatus, Fact, FactType
 from serving.store.keys import StoredKey
+from serving.store.sql_erasures import SqlErasures
 from serving.store.sql_journal import SqlJournal
 from serving.store.sql_keys import SqlKeys
 from serving.store.state import StateUpdate, StoredState
+from serving.store.tables import SALTS
 
-ACCEPTED, DUPLICATE, CONFLICT = AppendStatus
+ACCEPTED, DUPLICATE, CONFLICT, ERASED = AppendStatus
 pytestmark = pytest.mark.anyio
 
 
@@ -148,7 +151,7 @@ async def test_whoever_has_read_up_to_a_seq_never_misses_a_smaller_one(database)
 
 async def test_a_batch_that_can_not_be_appended_leaves_nothing_and_uses_no_seq(journal):
     with pytest.raises(StoreError):
-        await journal.append([fact("a"), fact("b")._replace(user_id=None)])
+        await journal.append([fact("a"), fact("b")._replace(received_at=None)])
     assert await journal.last_seq() == 0
     assert await journal.append([fact("a")]) == [ACCEPTED]
     assert await seqs(journal, u=0) == {"u": [1]}
@@ -162,3 +165,101 @@ async def test_keys_are_found_by_hash_and_revoked_by_label(database):
     assert (await keys.find("a"), await keys.find("c")) == (first, None)
     assert [await keys.revoke("app", 7), await keys.revoke("app", 8)] == [2, 0]
     assert await keys.find("b") == second._replace(revoked_at=7)
+
+
+async def test_a_journal_says_what_it_holds_of_a_user(journal):
+    await journal.append(
+        [
+            fact("a", at=5, event="open"),
+            fact("b", at=3, event="open"),
+            fact("c", at=4, event="read", target_user_id="u"),
+            fact("d", "v", event="follow", target_user_id="u"),
+            *(Fact(FactType.PROFILE, "u", 1, 1, body=body) for body in ('{"is_minor": false}', '{"is_minor": true}')),
+        ]
+    )
+    assert await journal.held("u") == ({"is_minor": True}, [("open", 2, 3, 5), ("read", 1, 4, 4)], 1)
+    assert await journal.held("v") == (None, [("follow", 1, 1, 1)], 0)
+    assert await journal.held("nobody") is None
+
+
+async def test_an_erased_user_is_gone_from_the_journal_and_others_are_as_they_were(database, journal):
+    await journal.append([fact("a"), fact("b", "v", target_user_id="u"), fact("c", "v", target_user_id="w"), fact("d")])
+    before = await journal.entries({"v": 0})
+    await SqlErasures(database).begin("u", 7)
+    await journal.erase("u")
+    await journal.erase("u")
+    assert await journal.held("u") is None
+    assert await journal.entries({"u": 0, "v": 0}) == before
+    assert (await journal.held("w")).n_mentions == 1
+    assert await journal.last_seq() == 4
+
+
+async def test_a_seq_of_an_erased_fact_is_not_used_again(database, journal):
+    await journal.append([fact("a", "v"), fact("b")])
+    await SqlErasures(database).begin("u", 7)
+    await journal.erase("u")
+    await journal.append([fact("c", "v")])
+    assert await seqs(journal, v=0) == {"v": [1, 3]}
+    assert await journal.touched(1, limit=5) == ({"v"}, 3)
+
+
+async def test_more_facts_than_one_transaction_erases_all_go(database, journal):
+    for start in range(0, 5_000, 1_000):
+        await journal.append([fact(f"{start + n}", "uv"[n % 2], target_user_id="vu"[n % 2]) for n in range(1_000)])
+    await SqlErasures(database).begin("u", 7)
+    await journal.erase("u")
+    assert await journal.held("u") is None
+    assert (await journal.held("v")).events == [(None, 2_500, 1, 1)]
+
+
+async def test_of_an_erased_user_nothing_is_taken_and_no_mention_is_kept(database, journal):
+    await SqlErasures(database).begin("u", 7)
+    late = [fact("a"), fact("b", "v", target_user_id="u"), Fact(FactType.PROFILE, "u", 1, 1, body="{}")]
+    assert await journal.append(late) == [ERASED, ACCEPTED, ERASED]
+    assert await journal.append(late[:2]) == [ERASED, DUPLICATE]
+    assert await journal.held("u") is None
+    assert await seqs(journal, u=0, v=0) == {"v": [1]}
+
+
+async def test_what_was_sent_before_an_erasure_is_still_a_duplicate_after(database, journal):
+    mention = fact("a", "v", target_user_id="u")
+    await journal.append([mention])
+    await SqlErasures(database).begin("u", 7)
+    await journal.erase("u")
+    assert await journal.append([mention]) == [DUPLICATE]
+
+
+async def test_an_erasure_is_pending_until_it_is_finished_and_dated_by_its_begin(database):
+    log = SqlErasures(database)
+    assert [await log.begin("u", 7), await log.begin("v", 8), await log.begin("u", 9)] == [7, 8, 7]
+    assert sorted(await log.pending()) == ["u", "v"]
+    await log.finish("u")
+    assert await log.pending() == ["v"]
+    assert await log.begin("u", 10) == 7
+
+
+async def test_a_salt_is_a_deployments_own(sqlite, postgres_database):
+    salts = [
+        await database.read(lambda connection: connection.scalars(select(SALTS.c.salt)).all(), many=True)
+        for database in (sqlite, postgres_database)
+    ]
+    assert [len(one) for [one] in salts] == [32, 32]
+    assert salts[0] != salts[1]
+
+
+async def test_of_an_erased_user_no_state_is_left(states):
+    await states.put_many([StateUpdate("u", b"1", 3, 0), StateUpdate("v", b"2", 4, 0)])
+    assert await states.held("u") == StoredState(b"1", 3)
+    await states.erase("u")
+    await states.erase("u")
+    assert (await states.held("u"), await states.held("v")) == (None, StoredState(b"2", 4))
+
+
+async def test_a_state_folded_before_its_user_was_erased_can_not_be_put_after(states):
+    await states.put_many([StateUpdate("v", b"1", 3, 0)])
+    generation = await states.generation()
+    await states.erase("u")
+    late = [StateUpdate(user_id, b"2", 5, 0, generation) for user_id in "uw"]
+    assert await states.put_many([*late, StateUpdate("v", b"3", 5, 3, generation)]) == {"u", "w"}
+    assert await states.get_many(["u", "v", "w"]) == {"v": StoredState(b"3", 5)}
+    assert await states.put_many([StateUpdate("w", b"2", 5, 0, await states.generation())]) == set()

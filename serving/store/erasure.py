@@ -1,0 +1,34 @@
+"""Erasing a user: what every store that holds users can do, and the list that brings an erasure to its end.
+
+Each store beside this one has two methods more: ``held(user_id)`` gives all that it holds of a user, None where that is
+nothing, and ``erase(user_id)`` leaves nothing of them. Erasing again changes nothing.
+"""
+
+from typing import Protocol
+
+
+class Erasable(Protocol):
+    """A store that holds users."""
+
+    async def erase(self, user_id: str) -> None:
+        """Leave nothing of a user, in bounded steps; StoreError when the store can't do it now."""
+        ...
+
+
+class ErasureLog(Protocol):
+    """Who is erased, for ever, by a salted hash; and by id only who is being erased, until every store has done it.
+
+    Every method raises StoreError when the store can't do it now.
+    """
+
+    async def begin(self, user_id: str, at: int) -> int:
+        """Set the tombstone: from here on the journal takes nothing of this user; the instant it was first set."""
+        ...
+
+    async def pending(self) -> list[str]:
+        """Some of the users whose erasure was begun and is not finished; none when there are none."""
+        ...
+
+    async def finish(self, user_id: str) -> None:
+        """Forget the id: every store has erased the user. What is deleted is then gone from the files too."""
+        ...

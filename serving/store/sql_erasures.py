@@ -1,0 +1,91 @@
+"""Tombstones and pending erasures in SQL, in the journal's database.
+
+A tombstone is the HMAC-SHA256 of a user's id under a random salt of this deployment. Whoever writes something of a
+user asks ``erased_among`` in the same transaction, so nothing can come after the tombstone.
+"""
+
+import hmac
+from collections.abc import Collection
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from serving.store.database import Database
+from serving.store.sql_lock import lock_journal
+from serving.store.tables import PENDING_ERASURES, SALTS, TOMBSTONES
+
+
+def _tombstones(among: ColumnElement[bool]) -> Select[Any]:
+    return select(TOMBSTONES.c.user_hash).where(among)
+
+
+_TOMBSTONES: Final = {
+    "sqlite": _tombstones(TOMBSTONES.c.user_hash.in_(bindparam("hashes", expanding=True))),
+    "postgresql": _tombstones(TOMBSTONES.c.user_hash == any_(bindparam("hashes", type_=ARRAY(Text)))),
+}
+_PENDING: Final = select(PENDING_ERASURES.c.user_id).limit(100)
+_SALT: Final = select(SALTS.c.salt).where(SALTS.c.name == "tombstones")
+
+
+def erased_among(connection: Connection, user_ids: Collection[str]) -> set[str]:
+    """Those of these users who are erased."""
+    hashes = {_hash(connection, user_id): user_id for user_id in user_ids}
+    found = connection.scalars(_TOMBSTONES[connection.dialect.name], {"hashes": [*hashes]})
+    return {hashes[one] for one in found}
+
+
+def insert_new(connection: Connection, table: Table) -> Insert:
+    """An insert that leaves the rows which are there already."""
+    made = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return made.on_conflict_do_nothing()
+
+
+class SqlErasures:
+    """An ``ErasureLog``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, user_id: str, at: int) -> int:
+        """See ``ErasureLog``."""
+        return await self._database.write(lambda connection: _begin(connection, user_id, at))
+
+    async def pending(self) -> list[str]:
+        """See ``ErasureLog``."""
+        return await self._database.read(lambda connection: [*connection.scalars(_PENDING)], many=False)
+
+    async def finish(self, user_id: str) -> None:
+        """See ``ErasureLog``."""
+        statement = delete(PENDING_ERASURES).where(PENDING_ERASURES.c.user_id == user_id)
+        await self._database.write(lambda connection: connection.execute(statement))
+        await self._database.scrub()
+
+
+def _begin(connection: Connection, user_id: str, at: int) -> int:
+    lock_journal(connection)
+    user_hash = _hash(connection, user_id)
+    connection.execute(insert_new(connection, TOMBSTONES), {"user_hash": user_hash, "erased_at": at})
+    connection.execute(insert_new(connection, PENDING_ERASURES), {"user_id": user_id})
+    first = select(TOMBSTONES.c.erased_at).where(TOMBSTONES.c.user_hash == user_hash)
+    erased_at: int = connection.execute(first).scalar_one()
+    return erased_at
+
+
+def _hash(connection: Connection, user_id: str) -> str:
+    """The salt never changes and is read once a connection."""
+    if "salt" not in connection.info:
+        connection.info["salt"] = connection.execute(_SALT).scalar_one()
+    return hmac.digest(connection.info["salt"], user_id.encode(), "sha256").hex()

@@ -1,0 +1,53 @@
+"""What the journal holds of one user, and how it is erased, a bounded number of rows at a time."""
+
+import json
+from typing import Final
+
+from sqlalchemy import BindParameter, Connection, Text, bindparam, delete, func, select, update
+
+from serving.store.journal import EventsHeld, FactType, JournalHeld
+from serving.store.tables import FACTS
+
+_ROWS: Final = 2_000
+"""How many rows one transaction erases: others' appends wait for it."""
+
+_USER: Final[BindParameter[str]] = bindparam("user", type_=Text)
+_MINE: Final = FACTS.c.user_id == _USER
+_OF_OTHERS: Final = FACTS.c.target_user_id == _USER
+
+_PROFILE: Final = (
+    select(FACTS.c.received_at, FACTS.c.body)
+    .where(_MINE, FACTS.c.type == FactType.PROFILE)
+    .order_by(FACTS.c.seq.desc())
+    .limit(1)
+)
+_EVENTS: Final = (
+    select(FACTS.c.event, func.count(), func.min(FACTS.c.occurred_at), func.max(FACTS.c.occurred_at))
+    .where(_MINE, FACTS.c.type == FactType.EVENT)
+    .group_by(FACTS.c.event)
+    .order_by(FACTS.c.event)
+)
+_N_MENTIONS: Final = select(func.count()).where(_OF_OTHERS, FACTS.c.user_id != _USER)
+
+
+_SOME_OWN: Final = delete(FACTS).where(FACTS.c.seq.in_(select(FACTS.c.seq).where(_MINE).limit(_ROWS)))
+_SOME_MENTIONS: Final = (
+    update(FACTS).where(FACTS.c.seq.in_(select(FACTS.c.seq).where(_OF_OTHERS).limit(_ROWS))).values(target_user_id=None)
+)
+
+
+def held_of(connection: Connection, user_id: str) -> JournalHeld | None:
+    """See ``Journal.held``."""
+    user = {"user": user_id}
+    profile = connection.execute(_PROFILE, user).one_or_none()
+    events = [EventsHeld(*row) for row in connection.execute(_EVENTS, user)]
+    n_mentions = connection.execute(_N_MENTIONS, user).scalar_one()
+    if not (profile or events or n_mentions):
+        return None
+    return JournalHeld(json.loads(profile.body) if profile else None, events, n_mentions)
+
+
+def erase_some(connection: Connection, user_id: str) -> int:
+    """Delete facts of a user and their mentions in others'; how many rows changed, 0 when none are left."""
+    user = {"user": user_id}
+    return connection.execute(_SOME_OWN, user).rowcount + connection.execute(_SOME_MENTIONS, user).rowcount
