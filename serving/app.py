@@ -21,7 +21,8 @@ from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.openapi import DescribedApi
-from serving.routers import events, health, inference, models, users
+from serving.rights import Rights
+from serving.routers import events, health, inference, models, rights, users
 from serving.security import KeyRing
 from serving.settings import Settings
 from serving.slots import Slots
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         description="Who is about to leave, and what should we do for them?",
         lifespan=lifespan,
     )
-    for router in (users.router, events.router, models.router, inference.router, health.router):
+    for router in (users.router, rights.router, events.router, models.router, inference.router, health.router):
         app.include_router(router)
     for error in (ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
@@ -69,18 +70,20 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
     stores = await stack.enter_async_context(open_stores(settings))
     workers = stack.enter_context(closing(Workers()))
     services = _services(settings, stores, workers, metrics, clock)
-    await _first_repair(services.folder)
+    await _first_repair(services)
     await services.slots.follow()
     await stack.enter_async_context(repeated(services.slots.follow, every_s=settings.poll_s))
-    await stack.enter_async_context(repeated(services.folder.repair, every_s=settings.repair_s))
+    for repair in (services.folder.repair, services.rights.finish_pending):
+        await stack.enter_async_context(repeated(repair, every_s=settings.repair_s))
     return services
 
 
-async def _first_repair(folder: Folder) -> None:
+async def _first_repair(services: Services) -> None:
     """Repair what is soon repaired; what takes longer, or can't be done now, is left to the repeated repairs."""
     try:
         async with asyncio.timeout(_FIRST_REPAIR_S):
-            await folder.repair()
+            await services.folder.repair()
+            await services.rights.finish_pending()
     except (StoreError, TimeoutError):
         _log.warning("the states are not level with the journal yet")
 
@@ -89,6 +92,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
     journal = measured(stores.journal, "journal", metrics.store)
     keys = measured(stores.keys, "keys", metrics.store)
     states = measured(stores.states, "states", metrics.store)
+    erasures = measured(stores.erasures, "erasures", metrics.store)
     folder = Folder(journal, states, workers)
     slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
     return Services(
@@ -99,6 +103,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
         churn=ChurnScoring(slots, folder, workers, metrics=metrics, clock=clock),
+        rights=Rights(erasures, journal, states, clock=clock),
         workers=workers,
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,

@@ -15,6 +15,7 @@ from serving.folding import Folder
 from serving.ingest import Ingest
 from serving.json_body import JsonRequest
 from serving.metrics import Metrics
+from serving.rights import Rights
 from serving.security import KeyRing, Scope
 from serving.slots import Slots
 from serving.store.journal import Journal
@@ -37,6 +38,7 @@ class Services:
     folder: Folder
     ingest: Ingest
     churn: ChurnScoring
+    rights: Rights
     workers: Workers
     metrics: Metrics
     max_body_bytes: int
@@ -92,5 +94,6 @@ def services_of(request: Request) -> Services:
 
 UserScoring = Annotated[ChurnScoring, Depends(Door(attrgetter("churn"), Scope.SCORE))]
 FactIngest = Annotated[Ingest, Depends(Door(attrgetter("ingest"), Scope.INGEST))]
+UserRights = Annotated[Rights, Depends(Door(attrgetter("rights"), Scope.PRIVACY))]
 LiveSlots = Annotated[Slots, Depends(Door(attrgetter("slots"), Scope.SCORE, Scope.ADMIN))]
 OpenModels = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE))]

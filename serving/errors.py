@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -116,6 +117,14 @@ class NotFoundError(ServingError):
     title = "There is nothing here"
 
 
+class ErasedUserError(ServingError):
+    """The user was erased, for good: a person who comes back comes under another id."""
+
+    code = "erased_user"
+    status = 410
+    title = "This user was erased"
+
+
 class MethodNotAllowedError(ServingError):
     """The route is for other methods: see the header Allow."""
 
@@ -144,9 +153,9 @@ async def answer_problem(request: Request, error: Exception) -> JSONResponse:
     """
     known = _known(error)
     if f"{request.scope['path']}/".startswith("/v2/"):
-        return JSONResponse({"error": known.detail or known.title}, known.status, _headers(known, error))
+        return JSONResponse({"error": known.detail or known.title}, known.status, _headers(request, known, error))
     problem = problem_of(known, request.state.call.request_id)
-    return JSONResponse(problem, known.status, _headers(known, error), MEDIA_TYPE)
+    return JSONResponse(problem, known.status, _headers(request, known, error), MEDIA_TYPE)
 
 
 def problem_of(error: ServingError, request_id: str) -> dict[str, Any]:
@@ -176,13 +185,28 @@ def _known(error: Exception) -> ServingError:
             return ServingError()
 
 
-def _headers(known: ServingError, error: Exception) -> dict[str, str]:
+def _headers(request: Request, known: ServingError, error: Exception) -> dict[str, str]:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(known, MethodNotAllowedError):
+        headers["Allow"] = _allowed(request)
     if known.retry_after_s:
         headers["Retry-After"] = str(known.retry_after_s)
     if isinstance(known, UnauthenticatedError):
         headers["WWW-Authenticate"] = "APIKey"
     return headers
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes with this path: the framework names only the first's."""
+    path = request.scope["route"].path
+    return ", ".join(
+        sorted(
+            method
+            for one in iter_route_contexts(request.app.routes)
+            if one.path == path
+            for method in one.methods or ()
+        )
+    )
 
 
 def _field_problem(error: dict[str, Any]) -> FieldProblem:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from features.schema import KIND_CODES, MAX_VALUE
-from serving.errors import FieldProblem, InvalidError, StoreError
+from serving.errors import ErasedUserError, FieldProblem, InvalidError, StoreError
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
@@ -23,6 +23,7 @@ DETAILS: Final = {
     "before_1970": "occurred_at lies before 1970",
     "value_out_of_range": f"value must lie between {-MAX_VALUE:.0f} and {MAX_VALUE:.0f}",
     "event_id_conflict": "another event was accepted under this event_id",
+    "erased_user": "this user was erased: nothing more of them is kept",
 }
 """Why an event was not taken, by code."""
 
@@ -72,7 +73,7 @@ class Ingest:
     async def profile(self, user_id: str, profile: Mapping[str, Any]) -> bool:
         """Take a user's profile (instants as integers), durably; false where the state follows only later.
 
-        InvalidError for a registration before 1970 or in the future.
+        InvalidError for a registration before 1970 or in the future; ErasedUserError for a user who was erased.
         """
         now = self._clock()
         if not 0 <= (profile["registered_at"] or 0) <= now + CLOCK_SKEW_US:
@@ -81,7 +82,9 @@ class Ingest:
                 f"registered_at {detail}", errors=[FieldProblem("/registered_at", "out_of_range", detail)]
             )
         body = json.dumps(profile, sort_keys=True)
-        await self._journal.append([Fact(FactType.PROFILE, user_id, occurred_at=now, received_at=now, body=body)])
+        fact = Fact(FactType.PROFILE, user_id, occurred_at=now, received_at=now, body=body)
+        if await self._journal.append([fact]) == [AppendStatus.ERASED]:
+            raise ErasedUserError("nothing more of them is kept")
         return await self._fold({user_id})
 
     async def _fold(self, user_ids: set[str]) -> bool:
@@ -105,5 +108,7 @@ def _rejection(event: Fact, now: int) -> str | None:
 
 
 def _outcome(event: Fact, status: AppendStatus) -> Outcome:
+    if status is AppendStatus.ERASED:
+        return Outcome(REJECTED, "erased_user")
     code = "event_id_conflict" if status is AppendStatus.CONFLICT else None
     return Outcome(status, code, () if event.event in KIND_CODES else (UNKNOWN_EVENT,))

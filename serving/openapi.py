@@ -11,6 +11,7 @@ from serving.errors import (
     MEDIA_TYPE,
     BadRequestError,
     BodyTooLargeError,
+    ErasedUserError,
     ForbiddenError,
     InvalidError,
     NotFoundError,
@@ -28,6 +29,7 @@ _ADDED: Final[list[tuple[type[BaseModel], JsonSchemaMode]]] = [
     (InferError, "serialization"),
     (InferRequest, "validation"),
 ]
+_USER: Final = "/v1/users/{user_id}"
 _FASTAPI_ONLY: Final = ("HTTPValidationError", "ValidationError")
 
 
@@ -42,24 +44,24 @@ class DescribedApi(FastAPI):
         for name in _FASTAPI_ONLY:
             schemas.pop(name, None)
         for path, methods in document["paths"].items():
-            for operation in methods.values():
-                _add_refusals(path, operation)
+            for method, operation in methods.items():
+                _add_refusals(method, path, operation)
         return document
 
 
-def _add_refusals(path: str, operation: dict[str, Any]) -> None:
+def _add_refusals(method: str, path: str, operation: dict[str, Any]) -> None:
     """Replace FastAPI's guess at what can go wrong by what does."""
     responses = operation["responses"]
     responses.pop("422", None)
     of_v2 = path.startswith("/v2")
     model, media_type = ("InferError", "application/json") if of_v2 else ("Problem", MEDIA_TYPE)
     content = {media_type: {"schema": {"$ref": _REF.format(model=model)}}}
-    for kind in _refusals(path, operation):
+    for kind in _refusals(method, path, operation):
         responses.setdefault(str(kind.status), {"description": kind.title, "content": content})
     responses["default"] = {"description": "Anything else that goes wrong", "content": content}
 
 
-def _refusals(path: str, operation: dict[str, Any]) -> Iterator[type[ServingError]]:
+def _refusals(method: str, path: str, operation: dict[str, Any]) -> Iterator[type[ServingError]]:
     if "security" in operation:
         yield from (UnauthenticatedError, ForbiddenError, NotReadyError)
     if "requestBody" in operation:
@@ -68,5 +70,7 @@ def _refusals(path: str, operation: dict[str, Any]) -> Iterator[type[ServingErro
         yield InvalidError
     if path == "/v2/health/ready":
         yield NotReadyError
-    if path.startswith("/v2/models"):
+    if path.startswith("/v2/models") or (method, path) == ("get", _USER):
         yield NotFoundError
+    if (method, path) == ("put", _USER):
+        yield ErasedUserError

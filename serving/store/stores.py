@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from serving.settings import Settings
 from serving.store.database import Database
+from serving.store.erasure import ErasureLog
 from serving.store.journal import Journal
 from serving.store.keys import KeyStore
+from serving.store.sql_erasures import SqlErasures
 from serving.store.sql_journal import SqlJournal
 from serving.store.sql_keys import SqlKeys
 from serving.store.sqlite_file import open_sqlite, server_lock
@@ -25,6 +27,7 @@ class Stores(NamedTuple):
 
     journal: Journal
     keys: KeyStore
+    erasures: ErasureLog
     states: StateStore
 
 
@@ -44,7 +47,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     async with AsyncExitStack() as stack:
         database = await _journal_database(settings, stack)
         states = await _states(settings, stack, database)
-        yield Stores(SqlJournal(database), SqlKeys(database), states)
+        yield Stores(SqlJournal(database), SqlKeys(database), SqlErasures(database), states)
 
 
 async def _journal_database(settings: Settings, stack: AsyncExitStack) -> Database:

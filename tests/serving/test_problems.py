@@ -131,3 +131,9 @@ def test_a_sane_request_id_is_kept_and_any_other_replaced(client, sent, kept):
 def test_every_operation_says_that_it_may_answer_with_a_problem(client):
     operations = [one for path in client.app.openapi()["paths"].values() for one in path.values()]
     assert all("default" in one["responses"] for one in operations)
+
+
+def test_a_method_that_a_path_lacks_is_answered_with_all_it_has(client):
+    answer = client.post("/v1/users/u1", json={})
+    require_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "DELETE, GET, PUT"

@@ -25,6 +25,8 @@ OPEN = {
 NEEDS = {
     ("POST", "/v1/events"): {Scope.INGEST},
     ("PUT", "/v1/users/{user_id}"): {Scope.INGEST},
+    ("GET", "/v1/users/{user_id}"): {Scope.PRIVACY},
+    ("DELETE", "/v1/users/{user_id}"): {Scope.PRIVACY},
     ("POST", "/v1/users:score"): {Scope.SCORE},
     ("GET", "/v1/models"): {Scope.SCORE, Scope.ADMIN},
     ("GET", "/v2"): {Scope.SCORE},

@@ -1,0 +1,76 @@
+"""People's rights: what is held of a user, and erasing them, in every store.
+
+An erasure begins with a tombstone, after which the journal takes nothing more of the user, and ends when every store
+has done its part. Until then the user's id is on the list of pending erasures: whatever stops it in between, the next
+repair of any server goes on.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from serving.errors import NotFoundError, StoreError
+from serving.instants import Clock
+from serving.store.erasure import Erasable, ErasureLog
+from serving.store.journal import Journal, JournalHeld
+from serving.store.state import StateStore, StoredState
+
+_log = logging.getLogger(__name__)
+
+_NOTHING: Final = JournalHeld(profile=None, events=[], n_mentions=0)
+
+
+class Held(NamedTuple):
+    """All that is held of a user, by store."""
+
+    journal: JournalHeld
+    state: StoredState | None
+
+
+class Erased(NamedTuple):
+    """Since when a user is erased, and the stores that could not do their part yet: repairs will."""
+
+    erased_at: int
+    unreached: list[str]
+
+
+class Rights:
+    """Answers a user's request to see what is held of them, or to be erased."""
+
+    def __init__(self, erasures: ErasureLog, journal: Journal, states: StateStore, *, clock: Clock) -> None:
+        self._erasures = erasures
+        self._journal = journal
+        self._states = states
+        self._clock = clock
+        self._stores: Mapping[str, Erasable] = {"journal": journal, "states": states}  # states are made from facts
+
+    async def held(self, user_id: str) -> Held:
+        """All that is held of a user; NotFoundError for one of whom nothing is."""
+        facts, state = await self._journal.held(user_id), await self._states.held(user_id)
+        if not (facts or state):
+            raise NotFoundError("nothing is held of this user")
+        return Held(facts or _NOTHING, state)
+
+    async def erase(self, user_id: str) -> Erased:
+        """Erase a user; to erase again changes nothing."""
+        erased_at = await self._erasures.begin(user_id, self._clock())
+        return Erased(erased_at, await self._erase_everywhere(user_id))
+
+    async def finish_pending(self) -> None:
+        """Go on with erasures that were begun."""
+        for user_id in await self._erasures.pending():
+            if unreached := await self._erase_everywhere(user_id):
+                _log.warning("erasures wait for stores", extra={"stores": unreached})
+                return
+
+    async def _erase_everywhere(self, user_id: str) -> list[str]:
+        """Erase a user in each store, and finish; the stores that can't now."""
+        unreached = []
+        for name, store in self._stores.items():
+            try:
+                await store.erase(user_id)
+            except StoreError:
+                unreached.append(name)
+        if not unreached:
+            await self._erasures.finish(user_id)
+        return unreached

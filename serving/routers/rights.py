@@ -1,0 +1,72 @@
+"""People's rights: what is held of a user, and erasing them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+
+from features.state import INSTANTS, NEVER, UserState, is_readable
+from serving.deps import GuardedRoute, UserRights
+from serving.instants import to_datetime
+from serving.middleware import call_of
+from serving.routers.users import UserId
+from serving.schemas.base import Id
+from serving.schemas.rights import EventsHeld, ProfileHeld, StateHeld, UserErased, UserHeld
+from serving.store.journal import EventsHeld as EventsKept
+from serving.store.state import StoredState
+
+router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
+
+
+@router.get("/users/{user_id}")
+async def get_user(user_id: UserId, rights: UserRights, request: Request) -> UserHeld:
+    """Say all that is held of a user, in every store."""
+    facts, state = await rights.held(user_id)
+    return UserHeld(
+        **call_of(request).meta,
+        user_id=user_id,
+        profile=_profile(facts.profile) if facts.profile else None,
+        events=[_events(one) for one in facts.events],
+        n_mentions=facts.n_mentions,
+        state=_state(state) if state else None,
+    )
+
+
+@router.delete("/users/{user_id}")
+async def erase_user(
+    user_id: Annotated[Id, Path(examples=["u-to-erase"])], rights: UserRights, request: Request
+) -> UserErased:
+    """Erase a user from every store, for good: later events and profiles under this id are refused.
+
+    To erase again, or a user never heard of, is answered the same.
+    """
+    erased_at, unreached = await rights.erase(user_id)
+    return UserErased(
+        **call_of(request).meta,
+        degraded=unreached,
+        user_id=user_id,
+        erased_at=to_datetime(erased_at),
+        complete=not unreached,
+    )
+
+
+def _profile(profile: Mapping[str, Any]) -> ProfileHeld:
+    registered_at = profile["registered_at"]
+    return ProfileHeld(**{**profile, "registered_at": None if registered_at is None else to_datetime(registered_at)})
+
+
+def _events(kept: EventsKept) -> EventsHeld:
+    return EventsHeld(
+        event=kept.event, n=kept.n, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at)
+    )
+
+
+def _state(stored: StoredState) -> StateHeld:
+    if not is_readable(stored.encoded):
+        return StateHeld(first_at=None, last_at=None, latest_at=None, registered_at=None, n_days=None)
+    state = UserState.decode(stored.encoded)
+    instants = {name: getattr(state, name) for name in INSTANTS}
+    return StateHeld(
+        **{name: None if at == NEVER else to_datetime(at) for name, at in instants.items()},
+        n_days=len({day for day, _ in state.tallies}),
+    )

@@ -1,0 +1,55 @@
+"""People's rights: what is held of a user, and that they are erased."""
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from serving.schemas.base import Answer
+
+
+class ProfileHeld(BaseModel):
+    """The profile in force; ``null`` for what is unknown."""
+
+    registered_at: datetime | None
+    n_followers: int | None
+    personalisation_opt_out: bool | None
+    is_minor: bool | None
+
+
+class EventsHeld(BaseModel):
+    """The user's events of one name: how many, the first and the last."""
+
+    event: str
+    n: int
+    first_at: datetime
+    last_at: datetime
+
+
+class StateHeld(BaseModel):
+    """What scores are made from: the first and last activity, the latest event of any kind, the registration, and the
+    days with tallies of events; all ``null`` where the stored state can't be read and will be made anew.
+    """
+
+    first_at: datetime | None
+    last_at: datetime | None
+    latest_at: datetime | None
+    registered_at: datetime | None
+    n_days: int | None
+
+
+class UserHeld(Answer):
+    """All that is held of a user; ``n_mentions`` are events of others that name them as their target."""
+
+    user_id: str
+    profile: ProfileHeld | None
+    events: list[EventsHeld]
+    n_mentions: int
+    state: StateHeld | None
+
+
+class UserErased(Answer):
+    """The user is erased; ``complete`` unless ``degraded`` names stores that will follow by themselves."""
+
+    user_id: str
+    erased_at: datetime
+    complete: bool

@@ -1,0 +1,263 @@
+"""GET and DELETE /v1/users/{user_id} over HTTP, on each pair of stores that is meant for production."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pydantic import PostgresDsn, RedisDsn, Secret
+from sqlalchemy import create_engine, select
+
+from serving.errors import StoreError
+from serving.store.tables import METADATA
+
+USER = "planted-secret-user"
+
+
+@pytest.fixture(params=["sqlite", "postgres and redis"])
+def stores(request):
+    """The settings of a pair of stores."""
+    if request.param == "sqlite":
+        return {}
+    return {
+        "journal_url": Secret(PostgresDsn(request.getfixturevalue("postgres_url"))),
+        "state_url": Secret(RedisDsn(request.getfixturevalue("own_redis").url)),
+    }
+
+
+@pytest.fixture
+def client(world, stores):
+    world.registry.release()
+    with world.open(**stores) as client:
+        yield client
+
+
+@pytest.fixture
+def everything_kept(request, world, stores, postgres):
+    """Gives all that the stores hold, table by table and key by key, as text."""
+
+    def kept():
+        if stores:
+            url, redis = request.getfixturevalue("postgres_url"), request.getfixturevalue("own_redis").client
+            tables = {name: str(postgres(f"SELECT * FROM {name}", url)) for name in METADATA.tables}
+            keys = {key.decode(): str(redis.dump(key)) for key in redis.scan_iter("*")}
+            return tables | {key: key + value for key, value in keys.items()}
+        engine = create_engine(f"sqlite:///{world.settings.database}")
+        with engine.connect() as connection:
+            tables = {name: str(connection.execute(select(one)).all()) for name, one in METADATA.tables.items()}
+        engine.dispose()
+        files = {one.name: str(one.read_bytes()) for one in world.settings.data_dir.glob("mingjian.db*")}
+        return tables | files
+
+    return kept
+
+
+def about(event, user_id=USER, **fields):
+    """An event of a user, and one of another that names them."""
+    return [event(user_id, **fields), event("other", event="follow", target_user_id=user_id)]
+
+
+def test_all_that_is_held_of_a_user_is_said(client, send, event):
+    profile = {"registered_at": "2024-11-03T09:00:00+08:00", "n_followers": 12, "is_minor": True}
+    client.put(f"/v1/users/{USER}", json=profile)
+    send(*about(event, days=3), *about(event, days=2), event(USER, event="阅读", days=1))
+    answer = client.get(f"/v1/users/{USER}").json()
+    del answer["request_id"], answer["took_ms"]
+    assert answer == {
+        "degraded": [],
+        "user_id": USER,
+        "profile": {
+            "registered_at": "2024-11-03T01:00:00Z",
+            "n_followers": 12,
+            "personalisation_opt_out": None,
+            "is_minor": True,
+        },
+        "events": [
+            {"event": "open", "n": 2, "first_at": "2025-04-28T12:00:00Z", "last_at": "2025-04-29T12:00:00Z"},
+            {"event": "阅读", "n": 1, "first_at": "2025-04-30T12:00:00Z", "last_at": "2025-04-30T12:00:00Z"},
+        ],
+        "n_mentions": 2,
+        "state": {
+            "first_at": "2025-04-28T12:00:00Z",
+            "last_at": "2025-04-30T12:00:00Z",
+            "latest_at": "2025-04-30T12:00:00Z",
+            "registered_at": "2024-11-03T01:00:00Z",
+            "n_days": 3,
+        },
+    }
+
+
+def test_the_preferences_put_last_are_the_ones_held(client):
+    for opt_out in (True, False, True):
+        client.put("/v1/users/u1", json={"personalisation_opt_out": opt_out})
+    assert client.get("/v1/users/u1").json()["profile"]["personalisation_opt_out"] is True
+
+
+def test_a_user_whom_others_only_mention_is_held(client, send, event):
+    send(event("other", target_user_id=USER))
+    answer = client.get(f"/v1/users/{USER}").json()
+    assert (answer["profile"], answer["events"], answer["n_mentions"], answer["state"]) == (None, [], 1, None)
+
+
+def test_a_user_never_heard_of_is_not_found(client):
+    answer = client.get(f"/v1/users/{USER}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert USER not in answer.text
+
+
+HOLDING = {"facts", "user_states", f"mingjian:state:{USER}"}
+"""Where the answer to ``GET`` looks. A table or key that holds a user's id must be added there and here."""
+
+
+def test_erasing_leaves_nothing_of_the_user_in_any_table_key_or_file(client, send, event, everything_kept):
+    others = [event(f"u{n % 9}", days=1 + n % 40, session_id=f"s{n}") for n in range(400)]
+    own = [event(USER, days=1 + n % 40, note_id=f"{USER}-{n}") for n in range(400)]
+    for start in range(0, 400, 50):
+        send(*others[start : start + 50], *own[start : start + 50], *about(event))
+    client.put(f"/v1/users/{USER}", json={"n_followers": 1})
+    places = {name for name, text in everything_kept().items() if USER in text}
+    assert {name for name in places if ".db" not in name} <= HOLDING
+    assert len(places) >= 2
+    answer = client.delete(f"/v1/users/{USER}").json()
+    assert (answer["complete"], answer["degraded"], answer["erased_at"]) == (True, [], "2025-05-01T12:00:00Z")
+    assert [name for name, text in everything_kept().items() if USER in text] == []
+    assert client.get(f"/v1/users/{USER}").status_code == 404
+    assert len(client.get("/v1/users/other").json()["events"]) == 1
+
+
+def test_erasing_again_or_a_user_never_heard_of_answers_the_same(client, world, send, event):
+    send(event(USER))
+    first = client.delete(f"/v1/users/{USER}")
+    world.clock.now = world.clock.now.replace(hour=13)
+    again = client.delete(f"/v1/users/{USER}")
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["erased_at"] == again.json()["erased_at"] == "2025-05-01T12:00:00Z"
+    unknown = client.delete("/v1/users/never-heard-of").json()
+    assert (unknown["complete"], unknown["erased_at"]) == (True, "2025-05-01T13:00:00Z")
+
+
+def test_late_events_and_profiles_do_not_bring_an_erased_user_back(client, send, event, score, everything_kept):
+    known = event(USER)
+    send(known)
+    client.delete(f"/v1/users/{USER}")
+    results = send(known, event(USER), *about(event))
+    assert [(one["status"], one["code"]) for one in results[:3]] == [("rejected", "erased_user")] * 3
+    assert results[3]["status"] == "accepted"
+    answer = client.put(f"/v1/users/{USER}", json={})
+    assert (answer.status_code, answer.json()["code"]) == (410, "erased_user")
+    assert score(USER)["results"][0]["status"] == "cold_start"
+    assert [name for name, text in everything_kept().items() if USER in text] == []
+
+
+def test_an_erasure_changes_no_state_of_others_and_a_rebuild_gives_the_same(client, send, event):
+    send(*(event(f"u{n % 5}", days=1 + n, target_user_id=USER, value=n) for n in range(50)), *about(event))
+    services, users = client.app.state.services, [*(f"u{n}" for n in range(5)), "other", USER]
+    before = client.portal.call(services.states.get_many, users)
+    client.delete(f"/v1/users/{USER}")
+    expected = {user_id: state for user_id, state in before.items() if user_id != USER}
+    assert client.portal.call(services.states.get_many, users) == expected
+
+    async def rebuild():
+        async for _ in services.folder.rebuild():
+            pass
+
+    client.portal.call(rebuild)
+    assert client.portal.call(services.states.get_many, users) == expected
+
+
+def test_an_erasure_racing_with_the_users_events_is_never_undone(client, event, score, everything_kept):
+    users = [f"{USER}-{n}" for n in range(8)]
+
+    def ingest(user_id):
+        for _ in range(12):
+            answer = client.post("/v1/events", json={"events": [event(user_id) for _ in range(3)]})
+            assert answer.status_code == 200
+            score(user_id)
+
+    def erase(user_id):
+        assert client.delete(f"/v1/users/{user_id}").json()["complete"]
+
+    with ThreadPoolExecutor(8) as threads:
+        jobs = [threads.submit(job, user_id) for user_id in users for job in (ingest, erase)]
+    assert [one.result() for one in jobs] == [None] * 16
+    assert [name for name, text in everything_kept().items() if USER in text] == []
+
+
+class FailingOnce:
+    """A store whose next erasure fails."""
+
+    def __init__(self, store):
+        self.store = store
+        self.failed = False
+
+    async def erase(self, user_id):
+        if self.failed:
+            return await self.store.erase(user_id)
+        self.failed = True
+        raise StoreError("down")
+
+
+@pytest.mark.parametrize("name", ["journal", "states"])
+def test_a_store_that_fails_is_named_and_the_next_repair_completes_the_erasure(
+    client, send, event, everything_kept, name
+):
+    send(*about(event))
+    rights = client.app.state.services.rights
+    rights._stores = {**rights._stores, name: FailingOnce(rights._stores[name])}
+    answer = client.delete(f"/v1/users/{USER}").json()
+    assert (answer["complete"], answer["degraded"]) == (False, [name])
+    assert send(event(USER))[0]["code"] == "erased_user"
+    client.portal.call(rights.finish_pending)
+    assert [place for place, text in everything_kept().items() if USER in text] == []
+
+
+def test_an_erasure_that_a_crash_cut_off_is_completed_at_the_next_start(world, stores, event, everything_kept):
+    with world.open(**stores) as client:
+        client.post("/v1/events", json={"events": about(event)})
+        client.portal.call(client.app.state.services.rights._erasures.begin, USER, 1)  # and then the process died
+    with world.open(**stores):
+        assert [name for name, text in everything_kept().items() if USER in text] == []
+
+
+def test_redis_away_during_an_erasure_has_it_repaired_later(world, own_redis, event, eventually):
+    world.registry.release()
+    with world.open(state_url=Secret(RedisDsn(own_redis.url)), repair_s=0.02) as client:
+        client.post("/v1/events", json={"events": about(event)})
+        own_redis.client.save()
+        own_redis.stop()
+        answer = client.delete(f"/v1/users/{USER}").json()
+        assert (answer["complete"], answer["degraded"]) == (False, ["states"])
+        own_redis.start()
+        assert own_redis.client.exists(f"mingjian:state:{USER}")
+        eventually(lambda: not own_redis.client.exists(f"mingjian:state:{USER}"))
+        eventually(lambda: client.portal.call(client.app.state.services.rights._erasures.pending) == [])
+
+
+def test_a_fold_that_read_facts_before_the_erasure_can_not_put_them_back(client, event):
+    """The worst moment: between a fold's reading of the journal and its put of the user's first state."""
+    services = client.app.state.services
+    client.app.state.services.folder._states = lost = LostStates(services.states)
+
+    async def race():
+        fact = {"event_id": "e", "user_id": USER, "event": "open", "occurred_at": "2025-01-01T00:00:00Z"}
+        answering = asyncio.create_task(asyncio.to_thread(client.post, "/v1/events", json={"events": [fact]}))
+        await lost.reached.wait()
+        await services.rights.erase(USER)
+        lost.go_on.set()
+        return await answering
+
+    assert client.portal.call(race).json()["results"][0]["status"] == "accepted"
+    assert client.portal.call(services.states.held, USER) is None
+
+
+class LostStates:
+    """Stops before a put until told to go on."""
+
+    def __init__(self, states):
+        self._states = states
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        self.get_many, self.generation = states.get_many, states.generation
+
+    async def put_many(self, updates):
+        self.reached.set()
+        await self.go_on.wait()
+        return await self._states.put_many(updates)
