@@ -21,6 +21,7 @@ from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.openapi import DescribedApi
+from serving.retention import Retention
 from serving.rights import Rights
 from serving.routers import events, health, inference, models, rights, users
 from serving.security import KeyRing
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 VERSION: Final = "0.1.0"
 _FIRST_REPAIR_S: Final = 2
+_SWEEP_S: Final = 3600
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> FastAPI:
@@ -73,6 +75,7 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
     await _first_repair(services)
     await services.slots.follow()
     await stack.enter_async_context(repeated(services.slots.follow, every_s=settings.poll_s))
+    await stack.enter_async_context(repeated(services.retention.sweep, every_s=_SWEEP_S))
     for repair in (services.folder.repair, services.rights.finish_pending):
         await stack.enter_async_context(repeated(repair, every_s=settings.repair_s))
     return services
@@ -93,6 +96,13 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
     keys = measured(stores.keys, "keys", metrics.store)
     states = measured(stores.states, "states", metrics.store)
     erasures = measured(stores.erasures, "erasures", metrics.store)
+    retention = Retention(
+        journal,
+        keys,
+        events_days=settings.retention_events_days,
+        keys_days=settings.retention_keys_days,
+        clock=clock,
+    )
     folder = Folder(journal, states, workers)
     slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
     return Services(
@@ -102,8 +112,9 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         slots=slots,
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
-        churn=ChurnScoring(slots, folder, workers, metrics=metrics, clock=clock),
+        churn=ChurnScoring(slots, folder, workers, retention, metrics=metrics, clock=clock),
         rights=Rights(erasures, journal, states, clock=clock),
+        retention=retention,
         workers=workers,
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,

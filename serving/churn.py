@@ -15,6 +15,7 @@ from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
+from serving.retention import Retention
 from serving.slots import LiveModel, Slots, Task
 from serving.together import Together
 from serving.workers import Workers
@@ -67,10 +68,13 @@ class ChurnAnswer:
 class ChurnScoring:
     """Scores users; it reads and changes nothing."""
 
-    def __init__(self, slots: Slots, folder: Folder, workers: Workers, *, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, slots: Slots, folder: Folder, workers: Workers, retention: Retention, *, metrics: Metrics, clock: Clock
+    ) -> None:
         self._slots = slots
         self._folder = folder
         self._workers = workers
+        self._retention = retention
         self._metrics = metrics
         self._batch_size = metrics.batch_size.labels("score")
         self._clock = clock
@@ -125,7 +129,8 @@ class ChurnScoring:
         self._count(model, states, scores, as_of)
         columns = range(len(model.scorer.settings.horizon_days))
         places = [rows[user_id] for user_id in user_ids]
-        degraded = [] if self._folder.is_level else ["states"]
+        there = {"states": self._folder.is_level, "history": self._retention.holds_all_for(as_of)}
+        degraded = [name for name, is_there in there.items() if not is_there]
         return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded=degraded), states
 
     def _choose(self, answer: ChurnAnswer, horizon_days: Sequence[int] | None) -> ChurnAnswer:

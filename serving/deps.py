@@ -15,6 +15,7 @@ from serving.folding import Folder
 from serving.ingest import Ingest
 from serving.json_body import JsonRequest
 from serving.metrics import Metrics
+from serving.retention import Retention
 from serving.rights import Rights
 from serving.security import KeyRing, Scope
 from serving.slots import Slots
@@ -39,6 +40,7 @@ class Services:
     ingest: Ingest
     churn: ChurnScoring
     rights: Rights
+    retention: Retention
     workers: Workers
     metrics: Metrics
     max_body_bytes: int

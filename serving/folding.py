@@ -133,15 +133,21 @@ class Folder:
         return found | {one.user_id: one.encoded for one in updates}
 
     async def _updates(self, user_ids: Iterable[str], stored: Mapping[str, StoredState]) -> list[StateUpdate]:
-        """What brings users' states to the journal's end; of those folded whole, few logs are in memory at once."""
+        """What brings users' states to the journal's end; of those folded whole, few logs are in memory at once.
+
+        Whose events were retired is folded whole too: what their state holds is no longer in the journal.
+        """
         bases = {user_id: one for user_id, one in stored.items() if is_readable(one.encoded)}
         after = {user_id: bases[user_id].applied_seq for user_id in user_ids if user_id in bases}
         whole = [user_id for user_id in user_ids if user_id not in bases]
         generation = await self._states.generation() if whole else 0
-        updates = []
-        for part in ([after] if after else []) + [dict.fromkeys(users, 0) for users in _portions(whole)]:
-            entries = await self._journal.entries(part)
-            updates += await self._workers.run(len(entries), _folded, bases, entries)
+        added = await self._journal.entries(after) if after else {}
+        retired = [user_id for user_id, own in added.items() if any(one.type == FactType.RETIRED for one in own)]
+        going_on = {user_id: own for user_id, own in added.items() if user_id not in retired}
+        updates = await self._workers.run(len(going_on), _folded, bases, going_on)
+        for users in _portions([*whole, *retired]):
+            entries = await self._journal.entries(dict.fromkeys(users, 0))
+            updates += await self._workers.run(len(entries), _folded, {}, entries)
         return [
             one._replace(expected_seq=stored.get(one.user_id, _NOTHING).applied_seq, generation=generation)
             for one in updates

@@ -33,6 +33,15 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=128, gt=0, description="How many requests may be under way at once.")
     open_access: bool = Field(default=False, description="Answer without API keys: for development only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="The least to log.")
+    retention_events_days: int = Field(
+        default=3 * 365,
+        gt=RETAINED_DAYS,
+        le=36_500,
+        description="How long after their receipt events are kept, at least.",
+    )
+    retention_keys_days: int = Field(
+        default=365, ge=0, le=36_500, description="How long revoked and expired keys are listed."
+    )
     poll_s: float = Field(default=0.5, gt=0, description="How often to look for new releases.")
     repair_s: float = Field(default=5, gt=0, description="How often to look for facts that are not in the states yet.")
 

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple, Protocol
 
 
 class FactType(StrEnum):
-    """What a fact is: something that happened, or a user's profile as it was put."""
+    """What a fact is: something that happened, a user's profile as it was put, or that their events were retired."""
 
     EVENT = "event"
     PROFILE = "profile"
+    RETIRED = "retired"
 
 
 class Fact(NamedTuple):
@@ -106,6 +107,15 @@ class Journal(Protocol):
 
     async def last_seq(self) -> int:
         """The ``seq`` of the newest fact; 0 before the first."""
+        ...
+
+    async def retire(self, after: int, *, before: int, at: int, limit: int) -> int | None:
+        """Delete what may go of the first ``limit`` facts above ``after``; the last one's ``seq``, None at the end.
+
+        The end is the first fact received at or after ``before``. An event may go once its user's state has let go of
+        it, or when none of its user's was received since; a profile, when a later one has replaced it. For users whose
+        events all go, a fact ``retired`` (at the instant ``at``) tells folding that their state must be made anew.
+        """
         ...
 
     async def held(self, user_id: str) -> JournalHeld | None:

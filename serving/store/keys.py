@@ -29,6 +29,10 @@ class KeyStore(Protocol):
         """Keep a new key."""
         ...
 
+    async def purge(self, before: int) -> None:
+        """Delete the keys that were revoked, or expired, before an instant."""
+        ...
+
     async def revoke(self, label: str, at: int) -> int:
         """Revoke every key in force with this label; how many there were."""
         ...

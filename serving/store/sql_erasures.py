@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.store.database import Database
-from serving.store.sql_lock import lock_journal
+from serving.store.sql_sequence import lock_journal
 from serving.store.tables import PENDING_ERASURES, SALTS, TOMBSTONES
 
 

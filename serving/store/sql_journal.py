@@ -20,17 +20,16 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    insert,
     select,
-    update,
 )
 
 from serving.store.database import Database
 from serving.store.journal import AppendStatus, Entry, Fact, JournalHeld, Touched
 from serving.store.sql_erasures import erased_among
-from serving.store.sql_lock import IS_JOURNAL, LAST_SEQ, lock_journal
+from serving.store.sql_retention import end_of_page, has_retirable, retire
+from serving.store.sql_sequence import LAST_SEQ, add_facts, lock_journal
 from serving.store.sql_user_facts import erase_some, held_of
-from serving.store.tables import FACTS, WATERMARKS
+from serving.store.tables import FACTS
 from serving.workers import MANY_USERS
 
 _CONTENT: Final = [name for name in Fact._fields if name != "received_at"]
@@ -102,13 +101,21 @@ class SqlJournal:
             pass
         await self._database.scrub()
 
+    async def retire(self, after: int, *, before: int, at: int, limit: int) -> int | None:
+        """See ``Journal``."""
+        read, write = self._database.read, self._database.write
+        reached = await read(lambda there: end_of_page(there, after, before=before, limit=limit), many=True)
+        if reached and await read(lambda there: has_retirable(there, after, reached, before=before), many=True):
+            await write(lambda here: retire(here, after, reached, before=before, at=at))
+        return reached
+
 
 def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]:
     """Append, one transaction at a time."""
-    last_seq = seq = lock_journal(connection)
+    last_seq = lock_journal(connection)
     known = _known_content(connection, facts)
     erased = erased_among(connection, {*_users(facts)})
-    statuses, rows = [], []
+    statuses, new = [], []
     for sent in facts:
         if sent.user_id in erased:
             statuses.append(AppendStatus.ERASED)
@@ -117,14 +124,11 @@ def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]
         content = _content(fact)
         first = known.setdefault(fact.event_id, content) if fact.event_id else None
         if first is None or first is content:
-            seq += 1
-            rows.append({"seq": seq, **fact._asdict()})
+            new.append(fact)
             statuses.append(AppendStatus.ACCEPTED)
         else:
             statuses.append(AppendStatus.DUPLICATE if first == content else AppendStatus.CONFLICT)
-    if seq > last_seq:
-        connection.execute(insert(FACTS), rows)
-        connection.execute(update(WATERMARKS).where(IS_JOURNAL).values(seq=seq))
+    add_facts(connection, last_seq, new)
     return statuses
 
 

@@ -1,6 +1,6 @@
 """The API keys in SQL, on SQLite and PostgreSQL alike."""
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 
 from serving.store.database import Database
 from serving.store.keys import StoredKey
@@ -23,6 +23,11 @@ class SqlKeys:
         """See ``KeyStore``."""
         row = {**key._asdict(), "scopes": " ".join(sorted(key.scopes))}
         await self._database.write(lambda connection: connection.execute(insert(API_KEYS), row))
+
+    async def purge(self, before: int) -> None:
+        """See ``KeyStore``."""
+        statement = delete(API_KEYS).where(or_(API_KEYS.c.revoked_at < before, API_KEYS.c.expires_at < before))
+        await self._database.write(lambda connection: connection.execute(statement))
 
     async def revoke(self, label: str, at: int) -> int:
         """See ``KeyStore``."""

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
+from features.state import DAY_US
 from serving.errors import StoreError
 from serving.store.journal import AppendStatus, Fact, FactType
 from serving.store.keys import StoredKey
@@ -263,3 +264,81 @@ async def test_a_state_folded_before_its_user_was_erased_can_not_be_put_after(st
     assert await states.put_many([*late, StateUpdate("v", b"3", 5, 3, generation)]) == {"u", "w"}
     assert await states.get_many(["u", "v", "w"]) == {"v": StoredState(b"3", 5)}
     assert await states.put_many([StateUpdate("w", b"2", 5, 0, await states.generation())]) == set()
+
+
+async def left(journal, *user_ids):
+    """The event ids (or types) that are left of users, after a sweep of the journal in pages of 3."""
+    seq = 0
+    while seq is not None:
+        seq = await journal.retire(seq, before=BEFORE, at=NOW, limit=3)
+    read = await journal.entries(dict.fromkeys(user_ids, 0))
+    return {user_id: [one.event or str(one.type) for one in own] for user_id, own in read.items()}
+
+
+NOW, BEFORE = 2_000 * DAY_US, 900 * DAY_US
+
+
+def old(event_id, user_id="u", *, day, received=None, kind="", **fields):
+    """A fact of a day, received then, whose ``event`` says what it is."""
+    received_at = (day if received is None else received) * DAY_US
+    event = f"{kind}{event_id}" if kind != "impression" else kind
+    return fact(event_id, user_id, day * DAY_US, event=event, received_at=received_at, **fields)
+
+
+async def test_an_old_event_goes_once_the_state_has_let_go_of_it_and_the_first_stays(journal):
+    days = {"first": 10, "second": 11, "a": 700, "b": 899, "young": 900, "last": 1_631}
+    await journal.append([old(name, day=day) for name, day in days.items()])
+    assert await left(journal, "u") == {"u": ["first", "young", "last"]}
+
+
+async def test_an_old_event_that_the_state_may_still_hold_stays(journal):
+    days = {"first": 10, "second": 300, "third": 301, "last": 1_030}  # 301 is 729 days before, 300 730
+    await journal.append([old(name, day=day) for name, day in days.items()])
+    assert await left(journal, "u") == {"u": ["first", "second", "third", "last"]}
+    await journal.append([old("later", day=1_031)])
+    assert await left(journal, "u") == {"u": ["first", "third", "last", "later"]}
+
+
+async def test_impressions_go_as_others_do_and_the_last_activity_stays(journal):
+    await journal.append([old("first", day=10), old("last", day=20), old("i", day=30, kind="impression")])
+    await journal.append([old("j", day=1_500, kind="impression")])
+    assert await left(journal, "u") == {"u": ["first", "last", "impression"]}
+    assert (await journal.entries({"u": 0}))["u"][-1].occurred_at == 1_500 * DAY_US
+
+
+async def test_all_events_of_a_user_who_is_gone_go_and_a_fact_says_so(journal):
+    profile = Fact(FactType.PROFILE, "u", DAY_US, DAY_US, body="{}")
+    events = [old("a", day=10), old("b", day=899), old("c", "v", day=10), old("d", "v", day=900)]
+    await journal.append([events[0], profile, *events[1:]])
+    assert await left(journal, "u", "v") == {"u": ["profile", "retired"], "v": ["c", "d"]}
+    assert await journal.last_seq() == 6
+    assert await left(journal, "u") == {"u": ["profile", "retired"]}
+
+
+async def test_an_event_received_lately_stays_however_long_ago_it_occurred(journal):
+    await journal.append([old("a", day=1, received=1_999), old("b", day=10, received=1_999), old("c", day=1_999)])
+    assert await left(journal, "u") == {"u": ["a", "b", "c"]}
+
+
+async def test_a_replaced_profile_goes_when_it_is_old_and_the_one_in_force_never(journal):
+    at = [(1, '{"n": 1}'), (2, '{"n": 2}'), (899, '{"n": 3}')]
+    await journal.append([Fact(FactType.PROFILE, "u", day * DAY_US, day * DAY_US, body=body) for day, body in at])
+    assert await left(journal, "u") == {"u": ["profile"]}
+    assert (await journal.held("u")).profile == {"n": 3}
+
+
+async def test_of_a_user_who_is_erased_retention_says_nothing(database, journal):
+    await journal.append([old("a", day=1)])
+    await SqlErasures(database).begin("u", 7)
+    assert await left(journal, "u") == {}
+    await journal.erase("u")
+    assert await journal.held("u") is None
+
+
+async def test_keys_are_deleted_some_time_after_they_ended(database):
+    keys = SqlKeys(database)
+    ends = [{}, {"revoked_at": 4}, {"revoked_at": 5}, {"expires_at": 4}, {"expires_at": 5}]
+    for n, end in enumerate(ends):
+        await keys.add(StoredKey(str(n), "app", frozenset({"score"}), 1, **end))
+    await keys.purge(5)
+    assert [n for n in range(5) if await keys.find(str(n))] == [0, 2, 4]
