@@ -1,4 +1,4 @@
-"""``python -m serving``: run the server, make and revoke its API keys, rebuild its states."""
+"""``python -m serving``: run the server, see to its API keys, rebuild its states."""
 
 import argparse
 import asyncio
@@ -15,11 +15,10 @@ from pydantic import ValidationError
 from serving.app import create_app
 from serving.errors import ServingError
 from serving.folding import Folder
-from serving.instants import now_us
+from serving.key_commands import create_key, list_keys, revoke_key
 from serving.logs import configure_logging
-from serving.security import Scope, hash_key, new_key
+from serving.security import Scope
 from serving.settings import Settings
-from serving.store.keys import StoredKey
 from serving.store.stores import only_server, open_stores
 from serving.workers import Workers
 
@@ -73,26 +72,6 @@ def _config(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _create_key(settings: Settings, options: argparse.Namespace) -> None:
-    key = new_key()
-    stored = StoredKey(hash_key(key), options.label, options.scopes, created_at=now_us())
-
-    async def add() -> None:
-        async with open_stores(settings) as stores:
-            await stores.keys.add(stored)
-
-    asyncio.run(add())
-    print(key)
-
-
-def _revoke_key(settings: Settings, options: argparse.Namespace) -> None:
-    async def revoke() -> int:
-        async with open_stores(settings) as stores:
-            return await stores.keys.revoke(options.label, now_us())
-
-    print(f"revoked {asyncio.run(revoke())}")
-
-
 def _rebuild_state(settings: Settings, _: argparse.Namespace) -> None:
     async def rebuild() -> None:
         async with open_stores(settings) as stores:
@@ -111,6 +90,18 @@ def _scopes(text: str) -> frozenset[str]:
         raise argparse.ArgumentTypeError(f"{error}; choose from {', '.join(Scope)}") from error
 
 
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("a whole number, 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not (number := _count(text)):
+        raise argparse.ArgumentTypeError("a whole number, 1 or more")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving",
@@ -124,10 +115,16 @@ def _parser() -> argparse.ArgumentParser:
     create = commands.add_parser("create-key", help="make an API key and print it, this once")
     create.add_argument("--scopes", type=_scopes, required=True, help=f"comma-separated, of: {', '.join(Scope)}")
     create.add_argument("--label", required=True, help="who the key is for")
-    create.set_defaults(command=_create_key)
-    revoke = commands.add_parser("revoke-key", help="revoke all keys with a label; it takes a second to take effect")
-    revoke.add_argument("--label", required=True, help="the label given to create-key")
-    revoke.set_defaults(command=_revoke_key)
+    create.add_argument("--days", type=_positive, help="how long the key is in force (until it is revoked)")
+    create.add_argument("--rate-limit", type=_count, help="requests a second, 0 for any (MINGJIAN_RATE_LIMIT_PER_S)")
+    create.set_defaults(command=create_key)
+    revoke = commands.add_parser("revoke-key", help="revoke keys; it takes a second to take effect")
+    which = revoke.add_mutually_exclusive_group(required=True)
+    which.add_argument("--label", help="all keys with this label")
+    which.add_argument("--id", help="the one with this id, as list-keys shows it")
+    revoke.set_defaults(command=revoke_key)
+    listing = commands.add_parser("list-keys", help="list the keys that are kept, without what opens anything")
+    listing.set_defaults(command=list_keys)
     rebuild = commands.add_parser("rebuild-state", help="make every state anew from the journal; servers may run")
     rebuild.set_defaults(command=_rebuild_state)
     return parser

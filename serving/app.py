@@ -21,6 +21,7 @@ from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.openapi import DescribedApi
+from serving.rate_limits import RateLimits
 from serving.retention import Retention
 from serving.rights import Rights
 from serving.routers import events, health, inference, models, rights, users
@@ -108,7 +109,12 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
     return Services(
         journal=journal,
         states=states,
-        key_ring=KeyRing(keys, open_access=settings.open_access),
+        key_ring=KeyRing(
+            keys,
+            RateLimits(settings.rate_limit_per_s, metrics=metrics),
+            open_access=settings.open_access,
+            clock=clock,
+        ),
         slots=slots,
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),

@@ -61,6 +61,15 @@ class ForbiddenError(ServingError):
     title = "The API key does not allow this"
 
 
+class RateLimitedError(ServingError):
+    """The key asks faster than it may: send less, or ask for a higher limit."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many requests with this key"
+    retry_after_s = 1
+
+
 class NoModelError(ServingError):
     """No model is live for this: release one, or try again soon."""
 

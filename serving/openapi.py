@@ -16,6 +16,7 @@ from serving.errors import (
     InvalidError,
     NotFoundError,
     NotReadyError,
+    RateLimitedError,
     ServingError,
     UnauthenticatedError,
 )
@@ -63,7 +64,7 @@ def _add_refusals(method: str, path: str, operation: dict[str, Any]) -> None:
 
 def _refusals(method: str, path: str, operation: dict[str, Any]) -> Iterator[type[ServingError]]:
     if "security" in operation:
-        yield from (UnauthenticatedError, ForbiddenError, NotReadyError)
+        yield from (UnauthenticatedError, ForbiddenError, RateLimitedError, NotReadyError)
     if "requestBody" in operation:
         yield from (BadRequestError, BodyTooLargeError)
     if "requestBody" in operation or "parameters" in operation:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from serving.errors import ForbiddenError, UnauthenticatedError
+from serving.instants import Clock
+from serving.rate_limits import RateLimits
 from serving.store.keys import KeyStore, StoredKey
 
 _CACHED_S: Final = 1.0
@@ -40,20 +42,26 @@ def hash_key(key: str) -> str:
 class KeyRing:
     """Says whether a key opens a door; with ``open_access`` every door is open."""
 
-    def __init__(self, keys: KeyStore, *, open_access: bool) -> None:
+    def __init__(self, keys: KeyStore, limits: RateLimits, *, open_access: bool, clock: Clock) -> None:
         self._keys = keys
+        self._limits = limits
         self._open_access = open_access
+        self._clock = clock
         self._found: dict[str, tuple[float, StoredKey]] = {}
 
     async def require(self, key: str | None, scopes: Collection[Scope]) -> None:
-        """UnauthenticatedError without a key in force, ForbiddenError for one that has none of the scopes."""
+        """UnauthenticatedError without a key in force, ForbiddenError for one that has none of the scopes.
+
+        RateLimitedError for one that asks faster than it may.
+        """
         if self._open_access:
             return
         if not key:
             raise UnauthenticatedError("send an API key in the header X-API-Key")
         stored = await self._find(hash_key(key))
-        if stored is None or stored.revoked_at is not None:
-            raise UnauthenticatedError("this API key is unknown or revoked")
+        if stored is None or not stored.is_in_force(self._clock()):
+            raise UnauthenticatedError("this API key is unknown, revoked or expired")
+        self._limits.take(stored)
         if stored.scopes.isdisjoint(scopes):
             raise ForbiddenError(f"this needs a key with the scope {' or '.join(scopes)}")
 

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     max_body_bytes: int = Field(default=1 << 20, gt=0, description="The largest request body.")
     max_in_flight: int = Field(default=128, gt=0, description="How many requests may be under way at once.")
+    rate_limit_per_s: int = Field(
+        default=0,
+        ge=0,
+        description="How often a key may ask each server, unless it has a limit of its own; 0: no limit.",
+    )
     open_access: bool = Field(default=False, description="Answer without API keys: for development only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="The least to log.")
     retention_events_days: int = Field(

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,10 @@ def test_ctrl_c_ends_the_server_quietly(serve):
     [
         (["create-key", "--scopes", "score,fly", "--label", "x"], "score, ingest, review, privacy, admin"),
         (["create-key", "--label", "x"], "--scopes"),
+        (["create-key", "--scopes", "score", "--label", "x", "--days", "0"], "1 or more"),
+        (["create-key", "--scopes", "score", "--label", "x", "--rate-limit", "-1"], "0 or more"),
+        (["revoke-key"], "--label"),
+        (["revoke-key", "--label", "x", "--id", "y"], "--id"),
         (["run", "--port", "high"], "--port"),
         ([], "COMMAND"),
     ],
@@ -162,6 +167,47 @@ def test_revoking_ends_all_keys_of_a_label(capsys):
     for n in (2, 0):
         assert main(["revoke-key", "--label", "ops"]) == 0
         assert capsys.readouterr().out == f"revoked {n}\n"
+
+
+def listed(capsys):
+    """What list-keys says of each key."""
+    assert main(["list-keys"]) == 0
+    heads, *rows = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    return [dict(zip(heads, row, strict=True)) for row in rows]
+
+
+def test_keys_are_listed_with_their_ends_and_limits(capsys):
+    for options in ([], ["--days", "30", "--rate-limit", "5"], ["--rate-limit", "0"]):
+        assert main(["create-key", "--scopes", "score,ingest", "--label", "app", *options]) == 0
+    secrets = capsys.readouterr().out.split()
+    assert main(["revoke-key", "--label", "other"]) == 0
+    capsys.readouterr()
+    keys = listed(capsys)
+    until = (datetime.now(UTC) + timedelta(days=30)).date()
+    assert [(one["label"], one["scopes"], one["requests a second"]) for one in keys] == [
+        ("app", "ingest,score", limit) for limit in ("", "5", "unlimited")
+    ]
+    assert [one["status"] for one in keys] == ["in force", f"in force until {until}", "in force"]
+    assert not any(secret in str(keys) for secret in secrets)
+    assert main(["revoke-key", "--id", keys[0]["id"]]) == 0
+    assert capsys.readouterr().out == "revoked 1\n"
+    assert listed(capsys)[0]["status"].startswith("revoked 20")
+
+
+def test_a_key_is_rotated_beside_a_running_server_within_two_seconds(serve, capsys):
+    server = serve()
+
+    def create():
+        assert main(["create-key", "--scopes", "admin", "--label", "app"]) == 0
+        return {"X-API-Key": capsys.readouterr().out.strip()}
+
+    old, new = create(), create()
+    assert [server.call("GET", "/v1/models", **one)[0] for one in (old, new)] == [200, 200]
+    assert main(["revoke-key", "--id", listed(capsys)[0]["id"]]) == 0
+    revoked_at = time.monotonic()
+    while server.call("GET", "/v1/models", **old)[0] != 401:
+        assert time.monotonic() < revoked_at + 2
+    assert server.call("GET", "/v1/models", **new)[0] == 200
 
 
 def test_a_store_that_is_not_there_is_one_line_with_exit_2(monkeypatch, capsys):

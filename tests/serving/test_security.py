@@ -1,6 +1,7 @@
 """Keys: who may call what."""
 
 import time
+from datetime import timedelta
 from operator import attrgetter
 
 import pytest
@@ -49,10 +50,10 @@ def client(world):
 def add_key(client):
     """Adds a key in the running server's store, as ``create-key`` does beside it."""
 
-    def add(*scopes, label="test"):
+    def add(*scopes, label="test", **fields):
         key = new_key()
         keys = client.app.state.services.key_ring._keys
-        client.portal.call(keys.add, StoredKey(hash_key(key), label, frozenset(scopes), created_at=0))
+        client.portal.call(keys.add, StoredKey(hash_key(key), label, frozenset(scopes), created_at=0, **fields))
         return key
 
     return add
@@ -122,6 +123,13 @@ def test_a_revoked_key_stops_working_within_two_seconds(client, add_key):
     assert call(client, "GET", "/v1/models", key).status_code == 200
     assert client.portal.call(client.app.state.services.key_ring._keys.revoke, "lost", 1) == 1
     time.sleep(1.1)
+    assert call(client, "GET", "/v1/models", key).status_code == 401
+
+
+def test_a_key_opens_nothing_from_its_end_on(client, add_key, world):
+    key = add_key(Scope.ADMIN, expires_at=world.clock() + 1_000_000)
+    assert call(client, "GET", "/v1/models", key).status_code == 200
+    world.clock.now += timedelta(seconds=1)
     assert call(client, "GET", "/v1/models", key).status_code == 401
 
 

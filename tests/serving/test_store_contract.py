@@ -168,6 +168,16 @@ async def test_keys_are_found_by_hash_and_revoked_by_label(database):
     assert await keys.find("b") == second._replace(revoked_at=7)
 
 
+async def test_keys_are_listed_and_one_is_revoked_by_its_id(database):
+    keys = SqlKeys(database)
+    limited = StoredKey("a" * 64, "app", frozenset({"score"}), 5, None, 9, 20)
+    other = StoredKey("a" * 11 + "b" * 53, "app", frozenset({"score"}), 4)
+    await keys.add(limited)
+    await keys.add(other)
+    assert [await keys.revoke_one(one, 7) for one in (limited.key_id, limited.key_id, "aaaa", "%")] == [1, 0, 0, 0]
+    assert await keys.all() == [other, limited._replace(revoked_at=7)]
+
+
 async def test_a_journal_says_what_it_holds_of_a_user(journal):
     await journal.append(
         [
