@@ -1,4 +1,4 @@
-"""``python -m serving``: run the server, see to its API keys, rebuild its states."""
+"""``python -m serving``: run the server, see to its API keys, rebuild its states, export."""
 
 import argparse
 import asyncio
@@ -8,13 +8,17 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
 
 from serving.app import create_app
 from serving.errors import ServingError
+from serving.export import export_events
 from serving.folding import Folder
+from serving.instants import now_us, to_us
 from serving.key_commands import create_key, list_keys, revoke_key
 from serving.logs import configure_logging
 from serving.security import Scope
@@ -83,6 +87,23 @@ def _rebuild_state(settings: Settings, _: argparse.Namespace) -> None:
     print("\nevery state is rebuilt", file=sys.stderr)
 
 
+def _export_events(settings: Settings, options: argparse.Namespace) -> None:
+    async def export() -> None:
+        async with open_stores(settings) as stores:
+            async for written in export_events(stores.journal, options.out, since=options.since, now=now_us()):
+                print(f"\rwritten: {written.n_events:,} events, {written.n_users:,} users", end="", file=sys.stderr)
+
+    asyncio.run(export())
+    print(f"\n{options.out} is a dataset in the contract", file=sys.stderr)
+
+
+def _instant(text: str) -> int:
+    try:
+        return to_us(datetime.fromisoformat(text))
+    except (ValueError, TypeError) as error:  # TypeError: it has no zone
+        raise argparse.ArgumentTypeError("an instant with its zone, such as 2026-01-31T00:00:00+08:00") from error
+
+
 def _scopes(text: str) -> frozenset[str]:
     try:
         return frozenset(Scope(name.strip()) for name in text.split(","))
@@ -127,6 +148,10 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=list_keys)
     rebuild = commands.add_parser("rebuild-state", help="make every state anew from the journal; servers may run")
     rebuild.set_defaults(command=_rebuild_state)
+    export = commands.add_parser("export-events", help="write the journal as a dataset (CSV); servers may run")
+    export.add_argument("--out", type=Path, required=True, help="a folder that is not there yet, or empty")
+    export.add_argument("--since", type=_instant, default=0, help="only events that occurred then or later")
+    export.set_defaults(command=_export_events)
     return parser
 
 

@@ -109,6 +109,10 @@ class Journal(Protocol):
         """The ``seq`` of the newest fact; 0 before the first."""
         ...
 
+    async def page(self, after: int, *, limit: int) -> list[tuple[int, Fact]]:
+        """Events and profiles in force with their ``seq``, ascending: the first ``limit`` above ``after``."""
+        ...
+
     async def retire(self, after: int, *, before: int, at: int, limit: int) -> int | None:
         """Delete what may go of the first ``limit`` facts above ``after``; the last one's ``seq``, None at the end.
 

@@ -19,12 +19,14 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    exists,
     func,
+    or_,
     select,
 )
 
 from serving.store.database import Database
-from serving.store.journal import AppendStatus, Entry, Fact, JournalHeld, Touched
+from serving.store.journal import AppendStatus, Entry, Fact, FactType, JournalHeld, Touched
 from serving.store.sql_erasures import erased_among
 from serving.store.sql_retention import end_of_page, has_retirable, retire
 from serving.store.sql_sequence import LAST_SEQ, add_facts, lock_journal
@@ -60,6 +62,21 @@ _ENTRIES: Final = {
     "postgresql": _entries(func.json_each_text(cast(_AFTER, JSON))),
 }
 _TOUCHED: Final = select(FACTS.c.user_id, FACTS.c.seq).where(FACTS.c.seq > bindparam("after")).order_by(FACTS.c.seq)
+
+_LATER: Final = FACTS.alias("later")
+_IS_REPLACED: Final = (
+    exists()
+    .where(_LATER.c.user_id == FACTS.c.user_id, _LATER.c.seq > FACTS.c.seq, _LATER.c.type == FactType.PROFILE)
+    .correlate(FACTS)
+)
+_STILL_TRUE: Final = (
+    select(FACTS.c.seq, *(FACTS.c[name] for name in Fact._fields))
+    .where(
+        FACTS.c.seq > bindparam("after"),
+        or_(FACTS.c.type == FactType.EVENT, and_(FACTS.c.type == FactType.PROFILE, ~_IS_REPLACED)),
+    )
+    .order_by(FACTS.c.seq)
+)
 
 
 class SqlJournal:
@@ -100,6 +117,12 @@ class SqlJournal:
         while await self._database.write(lambda connection: erase_some(connection, user_id)):
             pass
         await self._database.scrub()
+
+    async def page(self, after: int, *, limit: int) -> list[tuple[int, Fact]]:
+        """See ``Journal``."""
+        page, parameters = _STILL_TRUE.limit(limit), {"after": after}
+        rows = await self._database.read(lambda connection: connection.execute(page, parameters).all(), many=True)
+        return [(seq, Fact._make(fields)) for seq, *fields in rows]
 
     async def retire(self, after: int, *, before: int, at: int, limit: int) -> int | None:
         """See ``Journal``."""
