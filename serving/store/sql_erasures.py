@@ -1,24 +1,26 @@
 """Tombstones and pending erasures in SQL, in the journal's database.
 
-A tombstone is the HMAC-SHA256 of a user's id under a random salt of this deployment. Whoever writes something of a
+A tombstone is BLAKE2b of a user's id, keyed with a random salt of this deployment. Whoever writes something of a
 user asks ``erased_among`` in the same transaction, so nothing can come after the tombstone.
 """
 
-import hmac
+import hashlib
+import json
 from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
+    JSON,
     Connection,
+    Function,
     Insert,
     Select,
     Table,
     Text,
-    any_,
     bindparam,
+    cast,
     delete,
+    func,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,13 +30,16 @@ from serving.store.sql_sequence import lock_journal
 from serving.store.tables import PENDING_ERASURES, SALTS, TOMBSTONES
 
 
-def _tombstones(among: ColumnElement[bool]) -> Select[Any]:
-    return select(TOMBSTONES.c.user_hash).where(among)
+def _tombstones(each: Function[Any]) -> Select[Any]:
+    """The tombstones among hashes; ``each`` makes rows of a JSON list, at a tenth of what a parameter each costs."""
+    wanted = each.table_valued("value", name="wanted")
+    return select(TOMBSTONES.c.user_hash).where(TOMBSTONES.c.user_hash.in_(select(wanted.c.value)))
 
 
+_HASHES: Final = bindparam("hashes", type_=Text)
 _TOMBSTONES: Final = {
-    "sqlite": _tombstones(TOMBSTONES.c.user_hash.in_(bindparam("hashes", expanding=True))),
-    "postgresql": _tombstones(TOMBSTONES.c.user_hash == any_(bindparam("hashes", type_=ARRAY(Text)))),
+    "sqlite": _tombstones(func.json_each(_HASHES)),
+    "postgresql": _tombstones(func.json_array_elements_text(cast(_HASHES, JSON))),
 }
 _PENDING: Final = select(PENDING_ERASURES.c.user_id).limit(100)
 _SALT: Final = select(SALTS.c.salt).where(SALTS.c.name == "tombstones")
@@ -43,7 +48,7 @@ _SALT: Final = select(SALTS.c.salt).where(SALTS.c.name == "tombstones")
 def erased_among(connection: Connection, user_ids: Collection[str]) -> set[str]:
     """Those of these users who are erased."""
     hashes = {_hash(connection, user_id): user_id for user_id in user_ids}
-    found = connection.scalars(_TOMBSTONES[connection.dialect.name], {"hashes": [*hashes]})
+    found = connection.scalars(_TOMBSTONES[connection.dialect.name], {"hashes": json.dumps([*hashes])})
     return {hashes[one] for one in found}
 
 
@@ -88,4 +93,4 @@ def _hash(connection: Connection, user_id: str) -> str:
     """The salt never changes and is read once a connection."""
     if "salt" not in connection.info:
         connection.info["salt"] = connection.execute(_SALT).scalar_one()
-    return hmac.digest(connection.info["salt"], user_id.encode(), "sha256").hex()
+    return hashlib.blake2b(user_id.encode(), key=connection.info["salt"], digest_size=32).hexdigest()
