@@ -1,10 +1,17 @@
 """A tiny real churn model, released as the agent releases, and the app around it with a clock that tests hold."""
 
+import http.client
+import io
+import json
+import logging
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +24,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
+from pythonjsonlogger.json import JsonFormatter
 
 from features.user import CHURN_FEATURES
 from models.bundle import GOLDEN, MODEL, Bundle, Golden, write_bundle
@@ -33,6 +41,7 @@ from serving.store.sqlite_file import SqliteFile, open_sqlite
 from serving.store.sqlite_states import SqliteStates
 from serving.store.state import StateStore
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2025, 5, 1, 12, tzinfo=UTC)
 FEATURES = tuple(one.name for one in CHURN_FEATURES)
 SETTINGS = ChurnSettings(FEATURES, horizon_days=(7, 14, 30), active_days=60, thresholds=(0.6, 0.5, 0.4))
@@ -271,3 +280,95 @@ def journal(database: Database) -> SqlJournal:
 def states(request: pytest.FixtureRequest) -> StateStore:
     """Each kind of state store, empty."""
     return request.getfixturevalue(request.param)
+
+
+class Server:
+    """A server process over a data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.log = folder / "server.log"
+        command = [sys.executable, "-m", "serving", "run", "--port", str(self.port)]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+
+    def call(self, method, path, body=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers["content-type"] = "application/json"
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def wait(self):
+        deadline = time.monotonic() + 60
+        while not self.answers():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+        return self
+
+    def answers(self):
+        try:
+            return self.call("GET", "/livez")
+        except OSError:
+            return None
+
+    def wait_until_closed(self):
+        """Until no further connection is taken."""
+        deadline = time.monotonic() + 30
+        with suppress(OSError):
+            while time.monotonic() < deadline:
+                socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
+                time.sleep(0.01)
+            raise AssertionError("still open")
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder for the processes that ``serve`` starts, and for ``main``."""
+    monkeypatch.setenv("MINGJIAN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("MINGJIAN_STORE_TIMEOUT_S", "30")
+    return tmp_path
+
+
+@pytest.fixture
+def serve(data_dir: Path) -> Iterator[Callable[[], Server]]:
+    """Starts server processes, and ends those that a test left."""
+    servers: list[Server] = []
+
+    def start() -> Server:
+        servers.append(Server(data_dir))
+        return servers[-1].wait()
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+
+
+PLANTED = "planted-secret"
+"""What tests put into ids, names, values and bodies: no log may ever hold it."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_planted_is_logged() -> Iterator[io.StringIO]:
+    """Fails every test that has the app log something planted, at any level, in any field."""
+    stream, root, serving = io.StringIO(), logging.getLogger(), logging.getLogger("serving")
+    handler, level = logging.StreamHandler(stream), serving.level
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(lambda record: not record.name.startswith("httpx2"))  # the tests' own client
+    root.addHandler(handler)
+    serving.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    serving.setLevel(level)
+    assert PLANTED not in stream.getvalue()

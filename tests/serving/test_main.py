@@ -8,13 +8,10 @@ import random
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -24,79 +21,10 @@ from serving.folding import fold
 from serving.settings import Settings
 from serving.store.stores import open_stores
 
-ROOT = Path(__file__).parents[2]
-
-
-class Server:
-    """A server process over a data folder."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.log = folder / "server.log"
-        command = [sys.executable, "-m", "serving", "run", "--port", str(self.port)]
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-
-    def call(self, method, path, body=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers["content-type"] = "application/json"
-        try:
-            connection.request(method, path, json.dumps(body) if body else None, headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def wait(self):
-        deadline = time.monotonic() + 60
-        while not self.answers():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
-        return self
-
-    def answers(self):
-        try:
-            return self.call("GET", "/livez")
-        except OSError:
-            return None
-
-    def wait_until_closed(self):
-        """Until no further connection is taken."""
-        deadline = time.monotonic() + 30
-        with suppress(OSError):
-            while time.monotonic() < deadline:
-                socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
-                time.sleep(0.01)
-            raise AssertionError("still open")
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        return self.process.wait(60)
-
 
 @pytest.fixture(autouse=True)
-def data_dir(tmp_path, monkeypatch):
+def everywhere(data_dir):
     """Both the processes started here and ``main`` called here work on this folder."""
-    monkeypatch.setenv("MINGJIAN_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("MINGJIAN_STORE_TIMEOUT_S", "30")
-    return tmp_path
-
-
-@pytest.fixture
-def serve(data_dir):
-    servers = []
-
-    def start():
-        servers.append(Server(data_dir))
-        return servers[-1].wait()
-
-    yield start
-    for server in servers:
-        if server.process.poll() is None:
-            server.stop(signal.SIGKILL)
 
 
 def test_a_key_made_beside_a_running_server_opens_it_and_a_second_server_is_refused(serve, capsys):

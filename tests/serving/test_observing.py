@@ -11,13 +11,13 @@ from serving.background import repeated
 from serving.logs import configure_logging
 
 SECRETS = {
-    "user_id": "secret-user",
-    "event_id": "secret-event",
-    "note_id": "secret-note",
-    "target_user_id": "secret-target",
-    "session_id": "secret-session",
-    "recommendation_id": "secret-recommendation",
-    "event": "secret-kind",
+    "user_id": "planted-secret-user",
+    "event_id": "planted-secret-event",
+    "note_id": "planted-secret-note",
+    "target_user_id": "planted-secret-target",
+    "session_id": "planted-secret-session",
+    "recommendation_id": "planted-secret-recommendation",
+    "event": "planted-secret-kind",
 }
 
 
@@ -34,7 +34,7 @@ def log_lines():
 
 def test_every_request_is_one_json_line_by_its_routes_template(log_lines, client):
     client.put("/v1/users/u1", json={}, headers={"X-Request-ID": "req-1"})
-    client.get("/nothing/here?q=secret")
+    client.get("/nothing/here?q=planted-secret")
     requests = [one for one in log_lines() if one["message"] == "request"]
     assert requests[0].pop("took_ms") > 0
     assert requests[0].pop("at").startswith("20")
@@ -44,15 +44,17 @@ def test_every_request_is_one_json_line_by_its_routes_template(log_lines, client
 
 
 def test_no_id_and_no_content_is_ever_logged_or_counted(log_lines, client, event):
-    bad = {"user_ids": ["secret-user"], "horizons": [8], "secret-property": "secret-content"}
+    bad = {"user_ids": ["planted-secret-user"], "horizons": [8], "planted-secret-property": "planted-secret-content"}
     for _ in range(2):
-        client.post("/v1/events", json={"events": [event(**SECRETS), event(**SECRETS, value="secret-value")]})
+        client.post("/v1/events", json={"events": [event(**SECRETS), event(**SECRETS, value="planted-secret-value")]})
         client.post("/v1/events", json={"events": [event(**SECRETS), event(**SECRETS)]})
-        client.put("/v1/users/secret-user?secret-query=1", json={"n_followers": 7})
-        client.put("/v1/users/secret-user", json={"n_followers": "secret-number"})
-        client.post("/v1/users:score", json={"user_ids": ["secret-user"]}, headers={"X-API-Key": "secret-key"})
+        client.put("/v1/users/planted-secret-user?planted-secret-query=1", json={"n_followers": 7})
+        client.put("/v1/users/planted-secret-user", json={"n_followers": "planted-secret-number"})
+        client.post(
+            "/v1/users:score", json={"user_ids": ["planted-secret-user"]}, headers={"X-API-Key": "planted-secret-key"}
+        )
         client.post("/v1/users:score", json=bad)
-        client.get("/secret-path")
+        client.get("/planted-secret-path")
     lines = log_lines()
     assert len([one for one in lines if one["message"] == "request"]) == 14
     assert "secret" not in json.dumps(lines)
