@@ -81,6 +81,9 @@ class Metrics:
         )
         self.fold_failures = self._counter("fold_failures", "Batches stored, but not yet in the states.")
         self.unfolded = self._gauge("unfolded_facts", "Facts in the journal not yet known to be in the states.")
+        self.pending_erasures = self._gauge(
+            "pending_erasures", "Users, 100 at most, whose erasure is not complete yet."
+        )
         self.store = self._histogram(
             "store_seconds",
             "Time a store took, by how it ended: ok or failed.",

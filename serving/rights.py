@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from serving.errors import NotFoundError, StoreError
 from serving.instants import Clock
+from serving.metrics import Metrics
 from serving.store.erasure import Erasable, ErasureLog
 from serving.store.journal import Journal, JournalHeld
 from serving.store.state import StateStore, StoredState
@@ -37,10 +38,13 @@ class Erased(NamedTuple):
 class Rights:
     """Answers a user's request to see what is held of them, or to be erased."""
 
-    def __init__(self, erasures: ErasureLog, journal: Journal, states: StateStore, *, clock: Clock) -> None:
+    def __init__(
+        self, erasures: ErasureLog, journal: Journal, states: StateStore, *, metrics: Metrics, clock: Clock
+    ) -> None:
         self._erasures = erasures
         self._journal = journal
         self._states = states
+        self._metrics = metrics
         self._clock = clock
         self._stores: Mapping[str, Erasable] = {"journal": journal, "states": states}  # states are made from facts
 
@@ -58,10 +62,13 @@ class Rights:
 
     async def finish_pending(self) -> None:
         """Go on with erasures that were begun."""
-        for user_id in await self._erasures.pending():
+        pending = await self._erasures.pending()
+        self._metrics.pending_erasures.set(len(pending))
+        for user_id in pending:
             if unreached := await self._erase_everywhere(user_id):
                 _log.warning("erasures wait for stores", extra={"stores": unreached})
                 return
+            self._metrics.pending_erasures.dec()
 
     async def _erase_everywhere(self, user_id: str) -> list[str]:
         """Erase a user in each store, and finish; the stores that can't now."""

@@ -23,6 +23,7 @@ from serving.store.schema import migrate
 T = TypeVar("T")
 
 _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON")
+_SCRUB_WAIT_MS: Final = 100
 TIMEOUT_S: Final = 5.0
 """How long a write waits, for other processes and for the disk."""
 
@@ -81,6 +82,7 @@ class SqliteFile:
 
     def _empty_log(self) -> None:
         with _writable(), self._engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_SCRUB_WAIT_MS}")  # meanwhile nothing is written
             is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         if is_busy:
             raise StoreError("someone reads what was deleted")

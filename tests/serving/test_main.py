@@ -8,9 +8,10 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -295,6 +296,51 @@ def test_killed_during_ingest_nothing_acknowledged_is_lost_and_nothing_counts_tw
     assert main(["rebuild-state"]) == 0
     assert asyncio.run(contents()) == (entries, states)
     assert sum(map(len, entries.values())) >= 20 * len(acknowledged) > 20 * N_KILLS
+
+
+def held_of(needle, folder):
+    """The tables and files in which a text occurs."""
+    with closing(sqlite3.connect(folder / "mingjian.db")) as file:
+        names = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = {name for name in names if needle in str(file.execute(f"SELECT * FROM {name}").fetchall())}
+    return tables | {one.name for one in folder.glob("mingjian.db*") if needle.encode() in one.read_bytes()}
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.1])
+def test_killed_during_an_erasure_the_next_start_completes_it(serve, data_dir, monkeypatch, eventually, delay_s):
+    monkeypatch.setenv("MINGJIAN_OPEN_ACCESS", "true")
+    monkeypatch.setenv("MINGJIAN_REPAIR_S", "0.05")
+    server = serve()
+    for n in range(6):
+        events = [one | {"user_id": "planted-secret"} for one in events_of(f"{n}-{m}" for m in range(1_000))]
+        assert server.call("POST", "/v1/events", {"events": events})[0] == 200
+    others = [one | {"target_user_id": "planted-secret"} for one in events_of(["a", "b", "c"])]
+    assert server.call("POST", "/v1/events", {"events": others})[0] == 200
+    _, states = asyncio.run(contents())
+    erased = []
+
+    def erase():
+        with suppress(OSError, http.client.HTTPException):
+            erased.append(server.call("DELETE", "/v1/users/planted-secret"))
+
+    erasing = threading.Thread(target=erase)
+    erasing.start()
+    time.sleep(delay_s)  # the moment within the erasure varies
+    server.stop(signal.SIGKILL)
+    erasing.join()
+    server = serve()
+    if not erased and not tombstones(data_dir):
+        assert server.call("DELETE", "/v1/users/planted-secret")[0] == 200  # it had not begun
+    eventually(lambda: not held_of("planted-secret", data_dir))
+    late = events_of(["late"])[0] | {"user_id": "planted-secret"}
+    assert server.call("POST", "/v1/events", {"events": [late]})[1]["results"][0]["code"] == "erased_user"
+    assert asyncio.run(contents())[1] == states
+    assert not held_of("planted-secret", data_dir)
+
+
+def tombstones(folder):
+    with closing(sqlite3.connect(folder / "mingjian.db")) as file:
+        return file.execute("SELECT * FROM tombstones").fetchall()
 
 
 async def contents():

@@ -86,3 +86,24 @@ def test_a_file_has_one_server(tmp_path):
         pass
     with server_lock(tmp_path / "test.db"):
         pass
+
+
+async def test_scrubbing_leaves_nothing_of_what_was_deleted(file, tmp_path):
+    await file.write(mark("planted-secret"))
+    assert any(b"planted-secret" in one.read_bytes() for one in tmp_path.glob("test.db*"))
+    await file.write(lambda connection: connection.execute(text("DELETE FROM watermarks WHERE name LIKE 'planted%'")))
+    await file.scrub()
+    assert not any(b"planted-secret" in one.read_bytes() for one in tmp_path.glob("test.db*"))
+
+
+async def test_scrubbing_waits_for_whoever_still_reads_what_was_deleted(file, tmp_path):
+    await file.write(mark("x"))
+    with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM watermarks").fetchall()
+        await file.write(mark("y"))
+        with pytest.raises(StoreError):
+            await file.scrub()
+        await file.write(mark("z"))
+    await file.scrub()
+    assert (tmp_path / "test.db-wal").stat().st_size == 0
