@@ -18,7 +18,7 @@ from serving.store.state import StateStore, StoredState
 
 _log = logging.getLogger(__name__)
 
-_NOTHING: Final = JournalHeld(profile=None, events=[], n_mentions=0)
+_NOTHING: Final = JournalHeld(profile=None, n_profiles=0, events=[], n_mentions=0)
 
 
 class Held(NamedTuple):

@@ -26,6 +26,7 @@ async def get_user(user_id: UserId, rights: UserRights, request: Request) -> Use
         **call_of(request).meta,
         user_id=user_id,
         profile=_profile(facts.profile) if facts.profile else None,
+        n_profiles=facts.n_profiles,
         events=[_events(one) for one in facts.events],
         n_mentions=facts.n_mentions,
         state=_state(state) if state else None,

@@ -38,10 +38,15 @@ class StateHeld(BaseModel):
 
 
 class UserHeld(Answer):
-    """All that is held of a user; ``n_mentions`` are events of others that name them as their target."""
+    """All that is held of a user.
+
+    ``profile`` is the one in force of the ``n_profiles`` that were put and are still held; ``n_mentions`` are events of
+    others that name the user as their target.
+    """
 
     user_id: str
     profile: ProfileHeld | None
+    n_profiles: int
     events: list[EventsHeld]
     n_mentions: int
     state: StateHeld | None

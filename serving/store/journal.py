@@ -75,9 +75,14 @@ class EventsHeld(NamedTuple):
 
 
 class JournalHeld(NamedTuple):
-    """What the journal holds of a user: the profile in force, their events, and how many events of others name them."""
+    """What the journal holds of a user.
+
+    The profile in force, how many were put (the former ones are held for a while), their events, and how many events
+    of others name them.
+    """
 
     profile: Mapping[str, Any] | None
+    n_profiles: int
     events: Sequence[EventsHeld]
     n_mentions: int
 

@@ -1,5 +1,6 @@
 """What of the journal may go, a page at a time, and its going."""
 
+from itertools import takewhile
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -63,12 +64,9 @@ _RETIRE: Final = delete(FACTS).where(_MAY_GO)
 
 def end_of_page(connection: Connection, after: int, *, before: int, limit: int) -> int | None:
     """The ``seq`` of the last of the next ``limit`` facts that were all received before an instant; None at the end."""
-    reached = None
-    for seq, received_at in connection.execute(_PAGE.limit(limit), {"after": after}):
-        if received_at >= before:
-            break
-        reached = seq
-    return reached
+    page = connection.execute(_PAGE.limit(limit), {"after": after}).all()
+    old = [seq for seq, _ in takewhile(lambda row: row.received_at < before, page)]
+    return old[-1] if old else None
 
 
 def has_retirable(connection: Connection, after: int, reached: int, *, before: int) -> bool:

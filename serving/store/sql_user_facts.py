@@ -15,12 +15,7 @@ _USER: Final[BindParameter[str]] = bindparam("user", type_=Text)
 _MINE: Final = FACTS.c.user_id == _USER
 _OF_OTHERS: Final = FACTS.c.target_user_id == _USER
 
-_PROFILE: Final = (
-    select(FACTS.c.received_at, FACTS.c.body)
-    .where(_MINE, FACTS.c.type == FactType.PROFILE)
-    .order_by(FACTS.c.seq.desc())
-    .limit(1)
-)
+_PROFILES: Final = select(FACTS.c.body).where(_MINE, FACTS.c.type == FactType.PROFILE).order_by(FACTS.c.seq)
 _EVENTS: Final = (
     select(FACTS.c.event, func.count(), func.min(FACTS.c.occurred_at), func.max(FACTS.c.occurred_at))
     .where(_MINE, FACTS.c.type == FactType.EVENT)
@@ -39,12 +34,12 @@ _SOME_MENTIONS: Final = (
 def held_of(connection: Connection, user_id: str) -> JournalHeld | None:
     """See ``Journal.held``."""
     user = {"user": user_id}
-    profile = connection.execute(_PROFILE, user).one_or_none()
+    profiles = connection.scalars(_PROFILES, user).all()
     events = [EventsHeld(*row) for row in connection.execute(_EVENTS, user)]
     n_mentions = connection.execute(_N_MENTIONS, user).scalar_one()
-    if not (profile or events or n_mentions):
+    if not (profiles or events or n_mentions):
         return None
-    return JournalHeld(json.loads(profile.body) if profile else None, events, n_mentions)
+    return JournalHeld(json.loads(profiles[-1]) if profiles else None, len(profiles), events, n_mentions)
 
 
 def erase_some(connection: Connection, user_id: str) -> int:

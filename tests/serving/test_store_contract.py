@@ -188,8 +188,8 @@ async def test_a_journal_says_what_it_holds_of_a_user(journal):
             *(Fact(FactType.PROFILE, "u", 1, 1, body=body) for body in ('{"is_minor": false}', '{"is_minor": true}')),
         ]
     )
-    assert await journal.held("u") == ({"is_minor": True}, [("open", 2, 3, 5), ("read", 1, 4, 4)], 1)
-    assert await journal.held("v") == (None, [("follow", 1, 1, 1)], 0)
+    assert await journal.held("u") == ({"is_minor": True}, 2, [("open", 2, 3, 5), ("read", 1, 4, 4)], 1)
+    assert await journal.held("v") == (None, 0, [("follow", 1, 1, 1)], 0)
     assert await journal.held("nobody") is None
 
 
