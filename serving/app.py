@@ -86,6 +86,7 @@ async def _first_repair(services: Services) -> None:
     """Repair what is soon repaired; what takes longer, or can't be done now, is left to the repeated repairs."""
     try:
         async with asyncio.timeout(_FIRST_REPAIR_S):
+            await services.retention.look()
             await services.folder.repair()
             await services.rights.finish_pending()
     except (StoreError, TimeoutError):

@@ -22,16 +22,22 @@ class Retention:
         self._events_days = events_days
         self._keys_days = keys_days
         self._clock = clock
+        self._retired_before = 0
 
     async def sweep(self) -> None:
-        """One pass over all that is old enough."""
+        """One pass over all that is old enough, and a look at what went at all, by other servers too."""
         now, reached = self._clock(), 0
         await self._keys.purge(now - self._keys_days * DAY_US)
         before = now - self._events_days * DAY_US
         while (page := await self._journal.retire(reached, before=before, at=now, limit=_PAGE)) is not None:
             reached = page
             await asyncio.sleep(_PAUSE_S)
+        await self.look()
+
+    async def look(self) -> None:
+        """Learn what went."""
+        self._retired_before = await self._journal.retired_before()
 
     def holds_all_for(self, as_of: int) -> bool:
-        """Whether the journal holds all that a feature reads at this instant."""
-        return as_of >= self._clock() - (self._events_days - RETAINED_DAYS - 1) * DAY_US
+        """Whether the journal still holds all that a feature reads at this instant."""
+        return not self._retired_before or as_of >= self._retired_before + (RETAINED_DAYS + 1) * DAY_US

@@ -127,6 +127,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def retired_before(self) -> int:
+        """An instant: nothing that was received then or later was ever retired; 0 where nothing was."""
+        ...
+
     async def held(self, user_id: str) -> JournalHeld | None:
         """All that is held of a user."""
         ...

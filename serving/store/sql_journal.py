@@ -28,7 +28,7 @@ from sqlalchemy import (
 from serving.store.database import Database
 from serving.store.journal import AppendStatus, Entry, Fact, FactType, JournalHeld, Touched
 from serving.store.sql_erasures import erased_among
-from serving.store.sql_retention import end_of_page, has_retirable, retire
+from serving.store.sql_retention import RETIRED_BEFORE, end_of_page, has_retirable, retire
 from serving.store.sql_sequence import LAST_SEQ, add_facts, lock_journal
 from serving.store.sql_user_facts import erase_some, held_of
 from serving.store.tables import FACTS
@@ -131,6 +131,10 @@ class SqlJournal:
         if reached and await read(lambda there: has_retirable(there, after, reached, before=before), many=True):
             await write(lambda here: retire(here, after, reached, before=before, at=at))
         return reached
+
+    async def retired_before(self) -> int:
+        """See ``Journal``."""
+        return await self._database.read(lambda there: there.execute(RETIRED_BEFORE).scalar() or 0, many=False)
 
 
 def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]:

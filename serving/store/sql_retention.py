@@ -16,14 +16,15 @@ from sqlalchemy import (
     exists,
     or_,
     select,
+    update,
 )
 
 from features.schema import EVENT_KINDS, IMPRESSION
 from features.state import DAY_US, RETAINED_DAYS
 from serving.store.journal import Fact, FactType
-from serving.store.sql_erasures import erased_among
+from serving.store.sql_erasures import erased_among, insert_new
 from serving.store.sql_sequence import add_facts, lock_journal
-from serving.store.tables import FACTS
+from serving.store.tables import FACTS, WATERMARKS
 
 _LET_GO_US: Final = (RETAINED_DAYS + 1) * DAY_US
 """A state has let go of a day's tallies when its latest event is this much later."""
@@ -60,6 +61,8 @@ _PAGE: Final = select(FACTS.c.seq, FACTS.c.received_at).where(FACTS.c.seq > _AFT
 _ANY: Final = select(FACTS.c.seq).where(_MAY_GO).limit(1)
 _GONE_USERS: Final = select(FACTS.c.user_id).where(_ON_PAGE, _IS_GONE).distinct()
 _RETIRE: Final = delete(FACTS).where(_MAY_GO)
+_IS_NOTE: Final = WATERMARKS.c.name == "retired_before"
+RETIRED_BEFORE: Final = select(WATERMARKS.c.seq).where(_IS_NOTE)
 
 
 def end_of_page(connection: Connection, after: int, *, before: int, limit: int) -> int | None:
@@ -81,6 +84,13 @@ def retire(connection: Connection, after: int, reached: int, *, before: int, at:
     gone = {*connection.scalars(_GONE_USERS, page)}
     gone -= erased_among(connection, gone)
     connection.execute(_RETIRE, page)
+    _note(connection, before)
     said_before = and_(FACTS.c.user_id.in_(gone), FACTS.c.type == FactType.RETIRED)
     connection.execute(delete(FACTS).where(said_before))
     add_facts(connection, last_seq, [Fact(FactType.RETIRED, user_id, at, at) for user_id in gone])
+
+
+def _note(connection: Connection, before: int) -> None:
+    """Write down that something received before an instant went: the row holds the latest such instant."""
+    connection.execute(insert_new(connection, WATERMARKS), {"name": "retired_before", "seq": before})
+    connection.execute(update(WATERMARKS).where(_IS_NOTE, WATERMARKS.c.seq < before).values(seq=before))

@@ -68,9 +68,23 @@ async def test_no_feature_of_a_user_who_is_not_gone_changes_by_a_bit(journal, st
     assert await states.get_many(users) == kept
 
 
-def test_an_answer_as_of_an_instant_that_retention_may_have_reached_says_so(score):
-    for as_of, degraded in (("2024-05-01T12:00:00Z", ["history"]), ("2024-05-02T12:00:00Z", [])):
-        assert score("u1", as_of=as_of)["degraded"] == degraded
+def test_an_answer_as_of_an_instant_for_which_events_went_says_so(world, event):
+    """On 2028-05-02 the events received on 2025-05-01 go: what they are needed for lies up to 731 days after."""
+    world.registry.release()
+    instants = ["2026-05-01T00:00:00Z", "2027-05-04T11:59:59Z", "2027-05-04T12:00:00Z"]
+
+    def degraded(client):
+        answers = [client.post("/v1/users:score", json={"user_ids": ["u1"], "as_of": one}) for one in instants]
+        return [one.json()["degraded"] for one in answers]
+
+    with world.open() as client:
+        client.post("/v1/events", json={"events": [event("u1")]})
+        world.clock.now = world.clock.now.replace(year=2028, day=2)  # 1,097 days later: 2025-05-03 is 1,095 before
+        assert degraded(client) == [[], [], []]
+        client.portal.call(client.app.state.services.retention.sweep)
+        assert degraded(client) == [["history"], ["history"], []]
+    with world.open() as client:
+        assert degraded(client) == [["history"], ["history"], []]
 
 
 def test_a_running_server_sweeps(client, send, event, world):
