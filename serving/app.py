@@ -18,13 +18,14 @@ from serving.errors import ServingError, StoreError, answer_problem
 from serving.folding import Folder
 from serving.ingest import Ingest
 from serving.instants import Clock, now_us
+from serving.lists import UserLists
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.openapi import DescribedApi
 from serving.rate_limits import RateLimits
 from serving.retention import Retention
 from serving.rights import Rights
-from serving.routers import events, health, inference, models, rights, users
+from serving.routers import events, health, inference, lists, models, rights, users
 from serving.security import KeyRing
 from serving.settings import Settings
 from serving.slots import Slots
@@ -56,8 +57,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         description="Who is about to leave, and what should we do for them?",
         lifespan=lifespan,
     )
-    for router in (users.router, rights.router, events.router, models.router, inference.router, health.router):
-        app.include_router(router)
+    for resource in (users, lists, rights, events, models, inference, health):
+        app.include_router(resource.router)
     for error in (ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_problem)
     app.add_middleware(Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
@@ -105,6 +106,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         keys_days=settings.retention_keys_days,
         clock=clock,
     )
+    scores = measured(stores.scores, "scores", metrics.store)
     folder = Folder(journal, states, workers)
     slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
     return Services(
@@ -122,6 +124,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         churn=ChurnScoring(slots, folder, workers, retention, metrics=metrics, clock=clock),
         rights=Rights(erasures, journal, states, metrics=metrics, clock=clock),
         retention=retention,
+        lists=UserLists(scores),
         workers=workers,
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,

@@ -14,6 +14,7 @@ from serving.churn import ChurnScoring
 from serving.folding import Folder
 from serving.ingest import Ingest
 from serving.json_body import JsonRequest
+from serving.lists import UserLists
 from serving.metrics import Metrics
 from serving.retention import Retention
 from serving.rights import Rights
@@ -41,6 +42,7 @@ class Services:
     churn: ChurnScoring
     rights: Rights
     retention: Retention
+    lists: UserLists
     workers: Workers
     metrics: Metrics
     max_body_bytes: int
@@ -98,4 +100,5 @@ UserScoring = Annotated[ChurnScoring, Depends(Door(attrgetter("churn"), Scope.SC
 FactIngest = Annotated[Ingest, Depends(Door(attrgetter("ingest"), Scope.INGEST))]
 UserRights = Annotated[Rights, Depends(Door(attrgetter("rights"), Scope.PRIVACY))]
 LiveSlots = Annotated[Slots, Depends(Door(attrgetter("slots"), Scope.SCORE, Scope.ADMIN))]
+ListServices = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE, Scope.ADMIN))]
 OpenModels = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE))]

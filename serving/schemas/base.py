@@ -10,8 +10,8 @@ PLAIN: Final = r"^[^\x00-\x1f\x7f]+$"
 
 
 def _text(value: object) -> object:
-    """Instants come as text; a number could mean seconds or milliseconds."""
-    if not isinstance(value, str):
+    """Instants come as text with a date; a number, also as text, could mean seconds or milliseconds."""
+    if not (isinstance(value, str) and value[4:5] == "-"):
         raise PydanticCustomError("instant_type", "an instant is ISO 8601 text with a zone")
     return value
 

@@ -110,6 +110,10 @@ class Journal(Protocol):
         """Who the first ``limit`` facts above ``after`` are about; no one, and ``after`` itself, at the end."""
         ...
 
+    async def users(self, after: str, *, limit: int) -> list[str]:
+        """The ``limit`` users with facts who come after a user id (first: ``""``), in an order of the store's own."""
+        ...
+
     async def last_seq(self) -> int:
         """The ``seq`` of the newest fact; 0 before the first."""
         ...

@@ -1,4 +1,4 @@
-"""The stores that the settings name: the journal with the keys, and the states.
+"""The stores that the settings name: the journal with the keys and the scores, and the states.
 
 PostgreSQL's and Redis's drivers are loaded only where they are used: what serves from SQLite starts without them.
 """
@@ -12,9 +12,11 @@ from serving.store.database import Database
 from serving.store.erasure import ErasureLog
 from serving.store.journal import Journal
 from serving.store.keys import KeyStore
+from serving.store.scores import ScoreStore
 from serving.store.sql_erasures import SqlErasures
 from serving.store.sql_journal import SqlJournal
 from serving.store.sql_keys import SqlKeys
+from serving.store.sql_scores import SqlScores
 from serving.store.sqlite_file import open_sqlite, server_lock
 from serving.store.sqlite_states import SqliteStates
 from serving.store.state import StateStore
@@ -29,6 +31,7 @@ class Stores(NamedTuple):
     keys: KeyStore
     erasures: ErasureLog
     states: StateStore
+    scores: ScoreStore
 
 
 @contextmanager
@@ -47,7 +50,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     async with AsyncExitStack() as stack:
         database = await _journal_database(settings, stack)
         states = await _states(settings, stack, database)
-        yield Stores(SqlJournal(database), SqlKeys(database), SqlErasures(database), states)
+        yield Stores(SqlJournal(database), SqlKeys(database), SqlErasures(database), states, SqlScores(database))
 
 
 async def _journal_database(settings: Settings, stack: AsyncExitStack) -> Database:

@@ -81,3 +81,29 @@ PENDING_ERASURES: Final = Table(
     METADATA,
     Column("user_id", Text, primary_key=True),
 )
+
+SCORE_RUNS: Final = Table(
+    "score_runs",
+    METADATA,
+    Column("run_id", _SEQ, primary_key=True, autoincrement=True),
+    Column("as_of", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("thresholds", Text, nullable=False),
+    Index("ix_score_runs_as_of", "as_of", "digest", "version", unique=True),
+)
+
+SCORES: Final = Table(
+    "scores",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("horizon_days", Integer, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("probability", Float),
+    Column("last_active_at", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("as_of", BigInteger, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Index("ix_scores_risk", "horizon_days", "status", "probability", "user_id", "last_active_at", "changed_at"),
+    sqlite_with_rowid=False,
+)

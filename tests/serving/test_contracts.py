@@ -46,6 +46,8 @@ def address(request, make_world, listen, tmp_path_factory):
 
 HARD_TO_SAY = {
     "/v1/users:score": "an instant must have come, and horizons must be the model's",
+    "/v1/users": "a horizon must have been scored, and a cursor be one that was given",
+    "/v1/users.csv": "a horizon must have been scored",
     "/v1/users/{user_id}": "a registration must have happened, and the user be known and not erased",
     "/v2/models/{model}/infer": "tensors must be the model's",
     "/v2/models/{model}/versions/{version}/infer": "tensors must be the model's",

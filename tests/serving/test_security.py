@@ -29,6 +29,8 @@ NEEDS = {
     ("GET", "/v1/users/{user_id}"): {Scope.PRIVACY},
     ("DELETE", "/v1/users/{user_id}"): {Scope.PRIVACY},
     ("POST", "/v1/users:score"): {Scope.SCORE},
+    ("GET", "/v1/users"): {Scope.SCORE, Scope.ADMIN},
+    ("GET", "/v1/users.csv"): {Scope.SCORE, Scope.ADMIN},
     ("GET", "/v1/models"): {Scope.SCORE, Scope.ADMIN},
     ("GET", "/v2"): {Scope.SCORE},
     ("GET", "/v2/models/{model}"): {Scope.SCORE},

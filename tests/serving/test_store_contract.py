@@ -86,6 +86,14 @@ async def test_touched_pages_through_everyone(journal):
     assert rest.last_seq == await journal.last_seq()
 
 
+async def test_users_are_paged_through_in_one_order_each_once(journal):
+    await journal.append([fact(f"{user}-{n}", f"u{user}") for n in range(3) for user in (7, 1, 25, 12)])
+    first = await journal.users("", limit=3)
+    rest = await journal.users(first[-1], limit=3)
+    assert [first, rest] == [["u1", "u12", "u25"], ["u7"]]
+    assert await journal.users("u7", limit=3) == []
+
+
 async def test_a_state_is_put_only_where_it_still_stands_as_expected(states):
     assert await states.put_many([StateUpdate("u", b"1", 3, 0), StateUpdate("v", b"v", 4, 0)]) == set()
     assert await states.put_many([StateUpdate("u", b"2", 7, 3), StateUpdate("v", b"w", 8, 3)]) == {"v"}
