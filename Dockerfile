@@ -1,5 +1,5 @@
 # Images from one file: `docker build --target serve .` answers requests, `--target explain` explains scores too,
-# `--target train` makes models.
+# `--target batch` scores everyone, `--target train` makes models.
 FROM python:3.11-slim AS base
 ARG REVISION=unknown
 ENV MINGJIAN_REVISION=$REVISION
@@ -22,6 +22,11 @@ FROM serve AS explain
 USER root
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN pip install ".[serve,explain]"
+USER app
+
+FROM serve AS batch
+USER root
+RUN pip install ".[serve,batch]"
 USER app
 
 FROM base AS train

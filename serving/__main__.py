@@ -1,4 +1,4 @@
-"""``python -m serving``: run the server, see to its API keys, rebuild its states, export."""
+"""``python -m serving``: run the server, see to its API keys, rebuild its states, export, score everyone."""
 
 import argparse
 import asyncio
@@ -97,6 +97,15 @@ def _export_events(settings: Settings, options: argparse.Namespace) -> None:
     print(f"\n{options.out} is a dataset in the contract", file=sys.stderr)
 
 
+def _score_all(settings: Settings, options: argparse.Namespace) -> None:
+    try:
+        from serving.score_all import score_all
+    except ModuleNotFoundError as error:
+        raise ServingError(f"score-all needs {error.name}: pip install '.[serve,batch]'") from error
+    n_users = asyncio.run(score_all(settings, out=options.out, as_of=options.as_of, block=options.block))
+    print(f"{n_users:,} users are scored in {options.out}", file=sys.stderr)
+
+
 def _instant(text: str) -> int:
     try:
         return to_us(datetime.fromisoformat(text))
@@ -152,6 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True, help="a folder that is not there yet, or empty")
     export.add_argument("--since", type=_instant, default=0, help="only events that occurred then or later")
     export.set_defaults(command=_export_events)
+    score = commands.add_parser("score-all", help="score everyone, to Parquet files and to the lists; servers may run")
+    score.add_argument("--out", type=Path, required=True, metavar="DIR", help="a run that stopped here goes on")
+    score.add_argument("--as-of", type=_instant, metavar="INSTANT", help="seeing nothing at or after it (now)")
+    score.add_argument("--block", type=_positive, metavar="N", help="users in a file (1000)")
+    score.set_defaults(command=_score_all)
     return parser
 
 
