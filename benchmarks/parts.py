@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
+from benchmarks.batch import score_everyone
 from benchmarks.load import Answers, Target, closed_loop, open_loop
 from benchmarks.peers import peers
 from benchmarks.servers import LOAD_CORE, Server, free_port, running
@@ -128,6 +129,7 @@ PARTS: Final[dict[str, Callable[[World], Figures]]] = {
     "load": load,
     "ingest": ingest,
     "offline": offline,
+    "batch": score_everyone,
     "start": start,
     "peers": against_peers,
 }

@@ -95,6 +95,12 @@ def _offline_rows(figures: Figures) -> list[str]:
     return [_row("events/s from Parquet to features, two cores", f"{rate / 1e6:.2f} M", "0.5 M", rate >= 5e5)]
 
 
+def _batch_rows(figures: Figures) -> list[str]:
+    ratio = _share(figures, "plain", "scored")
+    what = "`score-all`: scoring the users it has read, against a plain loop over features and graph"
+    return [_row(what, f"{ratio:.2f} of its rate", "0.8", ratio >= 0.8)]
+
+
 def _start_rows(figures: Figures) -> list[str]:
     ready, rss = median(figures["ready_s"]), median(figures["busy_mb"])
     return [
@@ -110,6 +116,7 @@ _ROWS: Final = {
     "peers": _peers_rows,
     "ingest": _ingest_rows,
     "offline": _offline_rows,
+    "batch": _batch_rows,
     "start": _start_rows,
 }
 
@@ -167,7 +174,35 @@ loop; after all this load it was {figures["after"]:,.0f}. No more than 128 are u
     return "\n".join([text, *lines, "", "![Latency and answers by offered rate](bench-load.png)"])
 
 
-_SECTIONS: Final = {"one_user": _one_user_section, "load": _load_section, "peers": _peers_section}
+def _batch_section(figures: Figures) -> str:
+    us = {name: median(turns) for name, turns in figures["us"].items()}
+    files = us["read"] + us["files"]
+    lines = [
+        f"| {what} | {cost:.1f} | {1e6 / cost:,.0f} |"
+        for what, cost in {
+            "the graph alone (`session.run`)": us["graph"],
+            "plain loop: features and graph": us["plain"],
+            "the same states through `score-all`, as rows": us["scored"],
+            "`score-all` to files: with finding the users and reading their states": files,
+            "`score-all` to files and lists": files + us["lists"],
+        }.items()
+    ]
+    text = f"""## Everyone at once
+
+CPU time of one core for {figures["n_users"]:,} users in blocks of 1,000, states and lists in SQLite. Most of what
+`score-all` takes goes into the lists: three rows a user, each with its place in the order of risk.
+
+| | µs a user | users/s |
+| --- | --- | --- |"""
+    return "\n".join([text, *lines])
+
+
+_SECTIONS: Final = {
+    "one_user": _one_user_section,
+    "load": _load_section,
+    "batch": _batch_section,
+    "peers": _peers_section,
+}
 
 
 def _conditions() -> str:
@@ -188,6 +223,11 @@ def _of(runs: Sequence[Figures], name: str) -> float:
 def _ratio(above: Sequence[Figures], below: Sequence[Figures], name: str) -> float:
     """The median over rounds of the ratio within a round."""
     return float(median(a[name] / b[name] for a, b in zip(above, below, strict=True)))
+
+
+def _share(figures: Figures, above: str, below: str) -> float:
+    """The median over rounds of the ratio within a round."""
+    return float(median(a / b for a, b in zip(figures["us"][above], figures["us"][below], strict=True)))
 
 
 def _at(figures: Figures, share: str) -> Figures:
