@@ -122,7 +122,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
         churn=ChurnScoring(slots, folder, workers, retention, metrics=metrics, clock=clock),
-        rights=Rights(erasures, journal, states, metrics=metrics, clock=clock),
+        rights=Rights(erasures, journal, states, scores, metrics=metrics, clock=clock),
         retention=retention,
         lists=UserLists(scores),
         workers=workers,

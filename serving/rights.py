@@ -6,7 +6,7 @@ repair of any server goes on.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from serving.errors import NotFoundError, StoreError
@@ -14,6 +14,7 @@ from serving.instants import Clock
 from serving.metrics import Metrics
 from serving.store.erasure import Erasable, ErasureLog
 from serving.store.journal import Journal, JournalHeld
+from serving.store.scores import Score, ScoreStore
 from serving.store.state import StateStore, StoredState
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Held(NamedTuple):
 
     journal: JournalHeld
     state: StoredState | None
+    scores: Sequence[Score]
 
 
 class Erased(NamedTuple):
@@ -39,21 +41,34 @@ class Rights:
     """Answers a user's request to see what is held of them, or to be erased."""
 
     def __init__(
-        self, erasures: ErasureLog, journal: Journal, states: StateStore, *, metrics: Metrics, clock: Clock
+        self,
+        erasures: ErasureLog,
+        journal: Journal,
+        states: StateStore,
+        scores: ScoreStore,
+        *,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._erasures = erasures
         self._journal = journal
         self._states = states
         self._metrics = metrics
+        self._scores = scores
         self._clock = clock
-        self._stores: Mapping[str, Erasable] = {"journal": journal, "states": states}  # states are made from facts
+        self._stores: Mapping[str, Erasable] = {  # states are made from facts, and scores from states
+            "journal": journal,
+            "states": states,
+            "scores": scores,
+        }
 
     async def held(self, user_id: str) -> Held:
         """All that is held of a user; NotFoundError for one of whom nothing is."""
         facts, state = await self._journal.held(user_id), await self._states.held(user_id)
-        if not (facts or state):
+        scores = await self._scores.held(user_id)
+        if not (facts or state or scores):
             raise NotFoundError("nothing is held of this user")
-        return Held(facts or _NOTHING, state)
+        return Held(facts or _NOTHING, state, scores or [])
 
     async def erase(self, user_id: str) -> Erased:
         """Erase a user; to erase again changes nothing."""

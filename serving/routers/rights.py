@@ -6,13 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 
 from features.state import INSTANTS, NEVER, UserState, is_readable
+from serving.churn import CHURN
 from serving.deps import GuardedRoute, UserRights
 from serving.instants import to_datetime
 from serving.middleware import call_of
 from serving.routers.users import UserId
 from serving.schemas.base import Id
-from serving.schemas.rights import EventsHeld, ProfileHeld, StateHeld, UserErased, UserHeld
+from serving.schemas.lists import ScoredBy
+from serving.schemas.rights import EventsHeld, ProfileHeld, ScoreHeld, StateHeld, UserErased, UserHeld
 from serving.store.journal import EventsHeld as EventsKept
+from serving.store.scores import Score
 from serving.store.state import StoredState
 
 router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
@@ -21,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
 @router.get("/users/{user_id}")
 async def get_user(user_id: UserId, rights: UserRights, request: Request) -> UserHeld:
     """Say all that is held of a user, in every store."""
-    facts, state = await rights.held(user_id)
+    facts, state, scores = await rights.held(user_id)
     return UserHeld(
         **call_of(request).meta,
         user_id=user_id,
@@ -30,6 +33,7 @@ async def get_user(user_id: UserId, rights: UserRights, request: Request) -> Use
         events=[_events(one) for one in facts.events],
         n_mentions=facts.n_mentions,
         state=_state(state) if state else None,
+        scores=[_score(one) for one in scores],
     )
 
 
@@ -59,6 +63,18 @@ def _profile(profile: Mapping[str, Any]) -> ProfileHeld:
 def _events(kept: EventsKept) -> EventsHeld:
     return EventsHeld(
         event=kept.event, n=kept.n, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at)
+    )
+
+
+def _score(score: Score) -> ScoreHeld:
+    return ScoreHeld(
+        horizon_days=score.horizon_days,
+        status=score.status,
+        probability=score.probability,
+        last_active_at=None if score.last_active_at is None else to_datetime(score.last_active_at),
+        changed_at=to_datetime(score.changed_at),
+        as_of=to_datetime(score.run.as_of),
+        model=ScoredBy(name=CHURN.model, version=score.run.version, digest=score.run.digest),
     )
 
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from serving.schemas.base import Answer
+from serving.schemas.lists import ScoredBy
+from serving.store.scores import Status
 
 
 class ProfileHeld(BaseModel):
@@ -37,6 +39,18 @@ class StateHeld(BaseModel):
     n_days: int | None
 
 
+class ScoreHeld(BaseModel):
+    """The latest score at one horizon, as lists have it."""
+
+    horizon_days: int
+    status: Status
+    probability: float | None
+    last_active_at: datetime | None
+    changed_at: datetime
+    as_of: datetime
+    model: ScoredBy
+
+
 class UserHeld(Answer):
     """All that is held of a user.
 
@@ -50,6 +64,7 @@ class UserHeld(Answer):
     events: list[EventsHeld]
     n_mentions: int
     state: StateHeld | None
+    scores: list[ScoreHeld]
 
 
 class UserErased(Answer):

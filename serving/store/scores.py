@@ -85,7 +85,7 @@ class ScoreStore(Protocol):
     """Scores by user and horizon. Every method raises StoreError when the store can't do it now."""
 
     async def put_many(self, run: ScoreRun, scores: Sequence[NewScore]) -> None:
-        """Keep these users' scores, but for those that have some as of a later instant."""
+        """Keep these users' scores, but for those who have some as of a later instant, or are erased."""
         ...
 
     async def newest_run(self) -> ScoreRun | None:
@@ -105,5 +105,5 @@ class ScoreStore(Protocol):
         ...
 
     async def erase(self, user_id: str) -> None:
-        """Leave nothing of a user; erasing again changes nothing."""
+        """Leave nothing of a user with a tombstone; erasing again changes nothing."""
         ...

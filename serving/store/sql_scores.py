@@ -1,7 +1,7 @@
 """The scores in SQL, on SQLite and PostgreSQL alike."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, select, tuple_
@@ -9,7 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.store.database import Database
 from serving.store.scores import NewScore, Position, Score, ScorePage, ScoreQuery, ScoreRun
-from serving.store.tables import SCORE_RUNS, SCORES
+from serving.store.sql_erasures import erased_among
+from serving.store.tables import SCORE_RUNS, SCORES, WATERMARKS
 
 LOOKED_AT: Final = 2_000
 """How many scores, in the order of risk, one page looks at for those that were active or changed when asked."""
@@ -64,11 +65,22 @@ class SqlScores:
 
     async def erase(self, user_id: str) -> None:
         """See ``ScoreStore``."""
-        statement = delete(SCORES).where(_C.user_id == user_id)
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._database.write(lambda connection: _erase(connection, user_id))
 
 
-def _put(connection: Connection, run: ScoreRun, scores: Iterable[NewScore]) -> None:
+def _lock(connection: Connection) -> None:
+    """Take turns: a put that has not seen a user's tombstone has ended before the user's scores are erased."""
+    connection.execute(select(WATERMARKS.c.seq).where(WATERMARKS.c.name == "scores").with_for_update())
+
+
+def _erase(connection: Connection, user_id: str) -> None:
+    _lock(connection)
+    connection.execute(delete(SCORES).where(_C.user_id == user_id))
+
+
+def _put(connection: Connection, run: ScoreRun, scores: Sequence[NewScore]) -> None:
+    _lock(connection)
+    erased = erased_among(connection, [one.user_id for one in scores])
     run_id = _run_id(connection, run)
     rows = [
         {
@@ -82,9 +94,11 @@ def _put(connection: Connection, run: ScoreRun, scores: Iterable[NewScore]) -> N
             "run_id": run_id,
         }
         for one in scores
+        if one.user_id not in erased
         for days, probability in zip(run.thresholds, one.probabilities, strict=True)
     ]
-    connection.execute(_UPSERTS[connection.dialect.name], rows)
+    if rows:
+        connection.execute(_UPSERTS[connection.dialect.name], rows)
 
 
 def _run_id(connection: Connection, run: ScoreRun) -> int:

@@ -8,6 +8,7 @@ from pydantic import PostgresDsn, RedisDsn, Secret
 from sqlalchemy import create_engine, select
 
 from serving.errors import StoreError
+from serving.store.scores import NewScore, ScoreRun
 from serving.store.tables import METADATA
 
 USER = "planted-secret-user"
@@ -84,7 +85,40 @@ def test_all_that_is_held_of_a_user_is_said(client, send, event):
             "registered_at": "2024-11-03T01:00:00Z",
             "n_days": 3,
         },
+        "scores": [],
     }
+
+
+RUN = ScoreRun(as_of=1_746_000_000_000_000, version="7", digest="d" * 64, thresholds={7: 0.6, 30: 0.4})
+
+
+def put_scores(client, *user_ids):
+    """Keeps scores of users as ``score-all`` does."""
+    new = [NewScore(user_id, "scored", RUN.as_of - 1_000_000, [0.25, 0.5]) for user_id in user_ids]
+    client.portal.call(client.app.state.services.lists._scores.put_many, RUN, new)
+
+
+def test_the_scores_held_of_a_user_are_said(client):
+    put_scores(client, USER)
+    week, month = client.get(f"/v1/users/{USER}").json()["scores"]
+    assert (week["horizon_days"], week["probability"], month["horizon_days"]) == (7, 0.25, 30)
+    assert month == {
+        "horizon_days": 30,
+        "status": "scored",
+        "probability": 0.5,
+        "last_active_at": "2025-04-30T07:59:59Z",
+        "changed_at": "2025-04-30T08:00:00Z",
+        "as_of": "2025-04-30T08:00:00Z",
+        "model": {"name": "churn", "version": "7", "digest": "d" * 64},
+    }
+
+
+def test_scores_of_an_erased_user_that_come_late_are_not_kept(client, everything_kept):
+    client.delete(f"/v1/users/{USER}")
+    put_scores(client, USER, "other")
+    assert [one["user_id"] for one in client.get("/v1/users").json()["results"]] == ["other"]
+    put_scores(client, USER)
+    assert [name for name, text in everything_kept().items() if USER in text] == []
 
 
 def test_the_preferences_put_last_are_the_ones_held(client):
@@ -106,7 +140,7 @@ def test_a_user_never_heard_of_is_not_found(client):
     assert USER not in answer.text
 
 
-HOLDING = {"facts", "user_states", f"mingjian:state:{USER}"}
+HOLDING = {"facts", "user_states", "scores", f"mingjian:state:{USER}"}
 """Where the answer to ``GET`` looks. A table or key that holds a user's id must be added there and here."""
 
 
@@ -121,6 +155,7 @@ def test_erasing_leaves_nothing_of_the_user_in_any_table_key_or_file(client, sen
     for start in range(0, 400, 50):
         send(*others[start : start + 50], *own[start : start + 50], *about(event))
     client.put(f"/v1/users/{USER}", json={"n_followers": 1})
+    put_scores(client, USER, "other")
     places = {name for name, text in everything_kept().items() if USER in text}
     assert {name for name in places if ".db" not in name} <= HOLDING
     assert len(places) >= 2
@@ -203,7 +238,7 @@ class FailingTwice:
         raise StoreError("down")
 
 
-@pytest.mark.parametrize("name", ["journal", "states"])
+@pytest.mark.parametrize("name", ["journal", "states", "scores"])
 def test_a_store_that_fails_is_named_and_a_later_repair_completes_the_erasure(
     client, send, event, everything_kept, name
 ):

@@ -1,9 +1,13 @@
 """What every store of scores must do, on both databases."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import Engine, event
 
+from serving.store.postgres import open_postgres
 from serving.store.scores import NewScore, ScoreQuery, ScoreRun
+from serving.store.sql_erasures import SqlErasures
 from serving.store.sql_scores import LOOKED_AT, SqlScores
 
 pytestmark = pytest.mark.anyio
@@ -203,3 +207,25 @@ async def test_what_is_held_of_a_user_can_be_seen_and_erased(scores):
         await scores.erase("u")
     assert await scores.held("u") is None
     assert await ids(scores) == "v"
+
+
+async def test_an_erased_user_has_no_scores_and_gets_none(scores, database):
+    await scores.put_many(RUN, [scored("u", 0.5), scored("v", 0.5)])
+    await SqlErasures(database).begin("u", 1)
+    await scores.erase("u")
+    await scores.put_many(LATER, [scored("u", 0.6), scored("v", 0.6)])
+    await scores.put_many(LATER, [scored("u", 0.6)])
+    assert await ids(scores) == "v"
+
+
+async def test_an_erasure_waits_for_what_another_process_is_putting(postgres_url):
+    """A put that asked for tombstones before there was one must not end after the erasure."""
+    everyone = [scored(f"u{n}", 0.5) for n in range(2_000)]
+    async with open_postgres(postgres_url, timeout_s=30) as ours, open_postgres(postgres_url, timeout_s=30) as theirs:
+        for n in range(5):
+            putting = asyncio.create_task(SqlScores(theirs).put_many(RUN, everyone))
+            await SqlScores(ours).newest_run()
+            await SqlErasures(ours).begin(f"u{n}", 1)
+            await SqlScores(ours).erase(f"u{n}")
+            await putting
+            assert await SqlScores(ours).held(f"u{n}") is None

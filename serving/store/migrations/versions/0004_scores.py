@@ -32,3 +32,4 @@ def upgrade() -> None:
     )
     by_risk = ["horizon_days", "status", "probability", "user_id", "last_active_at", "changed_at"]
     op.create_index("ix_scores_risk", "scores", by_risk)
+    op.execute(sa.text("INSERT INTO watermarks (name, seq) VALUES ('scores', 0)"))  # only to be locked
