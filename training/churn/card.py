@@ -1,6 +1,6 @@
 """The model card: what a churn model is, how good, for whom, and where it ends; in Markdown (Mitchell et al. 2019)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from training.churn.config import ChurnConfig
@@ -8,6 +8,7 @@ from training.churn.evaluation import Evaluation
 from training.churn.instants import date_of
 from training.churn.recipe import ChurnTraining
 from training.gates import Gate
+from training.markdown import table
 
 
 def write_card(
@@ -55,7 +56,7 @@ def _head(training: ChurnTraining, config: ChurnConfig, data_digest: str) -> lis
 def _differences(evaluation: Evaluation) -> list[str]:
     rows = [(name, f"{d.mean:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}") for name, d in evaluation.differences.items()]
     about = "Paired AUC difference at the longest horizon, averaged over the test instants, 95% interval over users:"
-    return [about, "", *_table(("against", "difference", "interval"), rows)]
+    return [about, "", *table(("against", "difference", "interval"), rows)]
 
 
 def _slices(evaluation: Evaluation) -> list[str]:
@@ -64,14 +65,14 @@ def _slices(evaluation: Evaluation) -> list[str]:
         for one in evaluation.slices
     ]
     head = ("slice", "group", "users", "base rate", "AUC", "ECE")
-    return ["## By slice, longest horizon", "", *_table(head, rows)]
+    return ["## By slice, longest horizon", "", *table(head, rows)]
 
 
 def _ablation(evaluation: Evaluation) -> list[str]:
     ordered = sorted(evaluation.ablation.items(), key=lambda pair: -pair[1])
     rows = [(name, f"{lost:+.4f}", f"{evaluation.importance[name]:.3f}") for name, lost in ordered]
     about = "AUC lost on tuning rows when the fit does without the feature (noise about .002); its share of the gain."
-    return ["## What each feature earns", "", about, "", *_table(("feature", "AUC lost", "share of gain"), rows)]
+    return ["## What each feature earns", "", about, "", *table(("feature", "AUC lost", "share of gain"), rows)]
 
 
 def _figures(evaluation: Evaluation) -> list[str]:
@@ -85,15 +86,7 @@ def _figures(evaluation: Evaluation) -> list[str]:
         for name, q in horizon.qualities.items()
     ]  # fmt: skip
     head = ("days", "predictor", "users", "base rate", "AUC (95%)", "PR AUC", "Brier", "ECE", "lift at 10%")
-    return ["## Figures on held-out users", "", *_table(head, rows)]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return ["## Figures on held-out users", "", *table(head, rows)]
 
 
 def _or(numbers: Sequence[int]) -> str:

@@ -12,10 +12,10 @@ from features.sources import Dataset
 from training.churn.card import write_card
 from training.churn.config import ChurnConfig
 from training.churn.evaluation import Evaluation
-from training.churn.plots import draw_roc
 from training.churn.recipe import ChurnTraining
 from training.churn.run import ChurnRun, run_churn
 from training.gates import Gate
+from training.plots import draw_roc
 from training.runs import code_revision, to_json, write_report
 
 FIGURES = {"auc", "auc_low", "auc_high", "pr_auc", "brier", "ece"}
