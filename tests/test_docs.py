@@ -12,6 +12,8 @@ from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
 from serving.store.redis_states import MAX_BYTES, PREFIX
 from training.churn.config import ChurnConfig, Gates
+from training.quality.config import Gates as QualityGates
+from training.quality.config import QualityConfig, Tower
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("mlflow/*.md")])
@@ -40,6 +42,16 @@ def test_the_training_page_names_every_setting_with_its_default() -> None:
     assert [name for name in settings if f"| `{name}` |" not in page] == []
     for name, setting in Gates.model_fields.items():
         assert f"| `gates.{name}` | {setting.default} |" in page
+
+
+def test_the_quality_page_names_every_setting_with_its_default() -> None:
+    page = read("docs/quality.md")
+    for prefix, table in (("", QualityConfig), ("tower.", Tower), ("gates.", QualityGates)):
+        for name, setting in table.model_fields.items():
+            if name not in ("tower", "gates"):
+                assert f"| `{prefix}{name}` |" in page
+            if isinstance(setting.default, int | float):
+                assert f"| `{prefix}{name}` | {setting.default:g} |" in page
 
 
 def test_the_api_page_names_every_setting_and_no_other() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from features.errors import DataError
 from features.sources import Dataset
-from models.errors import BundleError, ContractError, ExportError
+from models.errors import BundleError, ContractError, EncoderError, ExportError
 from training.config import read_config
 from training.errors import ConfigError, GateError, RegistryError, ReleaseError
 from training.progress import Progress, shown_progress
@@ -26,8 +26,19 @@ if TYPE_CHECKING:
     from training.runs import Run
     from training.tracking import Registry
 
+TASKS = ("churn", "quality")
 OK, FAILED, GATE_FAILED, INTERRUPTED = 0, 1, 2, 130
-_KNOWN = (BundleError, ConfigError, ContractError, DataError, ExportError, OSError, RegistryError, ReleaseError)
+_KNOWN = (
+    BundleError,
+    ConfigError,
+    ContractError,
+    DataError,
+    EncoderError,
+    ExportError,
+    OSError,
+    RegistryError,
+    ReleaseError,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,6 +107,24 @@ def churn(options: argparse.Namespace) -> int:
     return _train(options, "churn", figures="horizons", run=run)
 
 
+def quality(options: argparse.Namespace) -> int:
+    """Train a note-quality model; register it if its gates hold."""
+    from training.quality.config import QualityConfig
+    from training.quality.run import QualityData, run_quality
+
+    def run(bundles: Path, step: Progress) -> "Run":
+        config = read_config(options.config, QualityConfig)
+        data = QualityData(*map(_datasets, (options.data, options.test, options.clean)))
+        return run_quality(config, data, options.home, bundles, step)
+
+    return _train(options, "quality", figures="labels", run=run)
+
+
+def _datasets(folders: Sequence[Path]) -> list[Dataset]:
+    now = _now()
+    return [Dataset(folder, now=now) for folder in folders]
+
+
 def _train(options: argparse.Namespace, task: str, *, figures: str, run: Callable[[Path, Progress], "Run"]) -> int:
     """Do a run, register what it made, and leave its report whatever happens."""
     from training.runs import register, unfinished, write_report
@@ -123,7 +152,8 @@ def promote(options: argparse.Namespace) -> int:
     from training import promotion
 
     reason = promotion.Reason(options.by, options.why)
-    version = promotion.promote(_registry(options), options.model, _compare_churn(options), reason)
+    compare = _compare_churn(options) if options.model == "churn" else _compare_quality(options)
+    version = promotion.promote(_registry(options), options.model, compare, reason)
     print(f"{version.task} version {version.number} is champion")
     return OK
 
@@ -133,8 +163,21 @@ def _compare_churn(options: argparse.Namespace) -> "Compare":
     from training.churn.comparison import compare
     from training.churn.config import ChurnConfig
 
-    config, dataset = read_config(options.config, ChurnConfig), Dataset(options.data, now=_now())
+    if len(options.data) > 1:
+        raise ConfigError("users are compared on one dataset: give --data once")
+    config, dataset = read_config(options.config, ChurnConfig), Dataset(options.data[0], now=_now())
     return lambda ours, theirs: compare(ChurnScorer(ours), ChurnScorer(theirs) if theirs else None, dataset, config)
+
+
+def _compare_quality(options: argparse.Namespace) -> "Compare":
+    from models.quality.scorer import QualityScorer
+    from training.quality.comparison import compare
+    from training.quality.config import QualityConfig
+
+    config, datasets = read_config(options.config, QualityConfig), _datasets(options.data)
+    return lambda ours, theirs: compare(
+        QualityScorer(ours), QualityScorer(theirs) if theirs else None, datasets, config
+    )
 
 
 def rollback(options: argparse.Namespace) -> int:
@@ -206,8 +249,15 @@ def _add_model_commands(commands: "argparse._SubParsersAction[_Parser]") -> None
     one = _command(commands, churn)
     _add_data(one)
     one.add_argument("--report", type=Path, help="where the figures go (default: reports/churn.json below --home)")
+    one = _command(commands, quality)
+    one.add_argument("--data", type=Path, action="append", required=True, help="labelled notes; may be given again")
+    one.add_argument("--test", type=Path, action="append", default=[], help="labelled notes to be judged on alone")
+    one.add_argument("--clean", type=Path, action="append", default=[], help="notes that nothing is wrong with")
+    one.add_argument("--config", type=Path, help="a TOML file (docs/quality.md)")
+    one.add_argument("--report", type=Path, help="where the figures go (default: reports/quality.json below --home)")
     one = _command(commands, promote)
-    _add_data(one)
+    one.add_argument("--data", type=Path, action="append", required=True, help="a folder in the data contract")
+    one.add_argument("--config", type=Path, help="a TOML file (docs/training.md, docs/quality.md)")
     _add_move(one)
     _add_move(_command(commands, rollback))
     one = _command(commands, release)
@@ -230,7 +280,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 
 
 def _add_move(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", choices=["churn"])
+    command.add_argument("model", choices=TASKS)
     command.add_argument("--by", default=_user(), help="who decides (default: the user of this machine)")
     command.add_argument("--why", default="", help="kept with the version")
 

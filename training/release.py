@@ -14,7 +14,7 @@ from models.pointer import ROLES, Pointer, parse_pointer, pointer_path, write_po
 from training.errors import ReleaseError
 from training.tracking import Registry, Version
 
-TASKS: Final = ("churn",)
+TASKS: Final = ("churn", "quality")
 KEPT: Final = 5
 """Bundles kept per model beside the released ones; older folders are removed."""
 

@@ -1,1 +1,1 @@
-"""How a note-quality model is made."""
+"""The quality recipe: from labelled notes to a judged model."""

@@ -1,0 +1,129 @@
+"""Scoring notes with a bundle: worked by hand, the same alone and in a crowd, and defined for any text."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.bundle import GOLDEN, MODEL, Bundle
+from models.errors import BundleError, ContractError
+from models.quality.reading import NoteText
+from models.quality.scorer import EXAMPLES, TOKENIZER, QualityScorer
+from training.quality.recipe import QualityModel
+
+SPAM, PLAIN = NoteText("", "加微信"), NoteText("", "今天阳光很好")
+STRANGE = [
+    NoteText("", ""),
+    NoteText("", "🎉🎉🎉"),
+    NoteText("", "\x00\x07\u200b"),
+    NoteText("", "שלום עולם"),
+    NoteText("Weekend in Paris", "A quiet café behind the station."),
+    NoteText("", "\ud800"),
+    NoteText("标题" * 50, "很长的正文，" * 200),
+]
+
+
+def sigmoid(z: float) -> float:
+    return float(1 / (1 + np.exp(-z)))
+
+
+@pytest.fixture(scope="module")
+def wide(wide_bundle: Bundle) -> QualityScorer:
+    return QualityScorer(wide_bundle)
+
+
+@pytest.fixture(scope="module")
+def deep(deep_bundle: Bundle) -> QualityScorer:
+    return QualityScorer(deep_bundle)
+
+
+def test_a_label_has_the_probability_that_its_parts_make(wide: QualityScorer) -> None:
+    scores = wide.score([SPAM, PLAIN])
+    expected = [[sigmoid(4 * (1 - 2) / 2 + 0.5), sigmoid(4 * -1 / 2 + 0.5)], [sigmoid(4 * -2 / 2 + 0.5), sigmoid(-1.5)]]
+    assert scores.probability == pytest.approx(np.array(expected), abs=1e-3)  # tables of 16 bits
+    assert scores.embedding is None
+
+
+def test_the_quality_score_is_made_of_harm_and_information_and_of_no_neutral_label(wide: QualityScorer) -> None:
+    empty, crowd = wide.score([NoteText("", ""), PLAIN]).quality
+    assert empty == pytest.approx(100 * (1 - sigmoid(-3.5)) / 4, abs=0.1)  # no information: a quarter
+    entropy = np.log2(6)  # six characters, all different
+    assert crowd == pytest.approx(100 * (1 - sigmoid(-3.5)) * (1 + 3 * entropy / 6) / 4, abs=0.1)
+
+
+def test_a_note_scores_the_same_alone_and_in_a_crowd(deep: QualityScorer) -> None:
+    notes = [SPAM, PLAIN, *STRANGE]
+    together = deep.score(notes)
+    for place, note in enumerate(notes):
+        alone = deep.score([note])
+        assert alone.probability[0].tolist() == together.probability[place].tolist()
+        assert alone.quality[0] == together.quality[place]
+
+
+def test_any_text_has_a_defined_score(deep: QualityScorer) -> None:
+    scores = deep.score(STRANGE)
+    assert ((scores.probability > 0) & (scores.probability < 1)).all()
+    assert ((scores.quality >= 0) & (scores.quality <= 100)).all()
+    assert np.linalg.norm(scores.embedding, axis=1) == pytest.approx(np.ones(len(STRANGE)), abs=1e-3)
+
+
+def test_no_notes_have_no_scores(deep: QualityScorer) -> None:
+    scores = deep.score([])
+    assert scores.probability.shape == (0, 2)
+    assert scores.embedding.shape == (0, 128)
+
+
+def test_a_long_note_is_read_to_its_end(deep: QualityScorer, deep_model: QualityModel) -> None:
+    filler = "今天去公园散步，天气晴朗，心情很好。" * 6
+    notes = [NoteText("", filler), NoteText("", filler + "免费领取优惠，点击链接")]
+    assert len(deep_model.reader().read(notes[1:]).arrays["window_note"]) > 3
+    ours, longer = deep.score(notes).embedding
+    assert ours.tolist() != longer.tolist()
+
+
+def test_the_graph_says_what_the_trainer_says(deep: QualityScorer, deep_model: QualityModel) -> None:
+    notes = [SPAM, PLAIN, *STRANGE]
+    assert deep.score(notes).probability == pytest.approx(deep_model.predict(notes), abs=1e-5)
+
+
+def test_words_are_attributed_where_they_stand_in_the_original(wide: QualityScorer) -> None:
+    note = NoteText("", "喜欢的加 微❤ 呀")
+    first = wide.attribute(note, 0)[0]
+    assert first.field == "body"
+    assert note.body[first.span.start : first.span.end] in {"加", "微❤", "加 微❤"}
+    assert first.contribution > 0
+
+
+def test_words_without_which_nothing_changes_add_nothing(wide: QualityScorer) -> None:
+    assert {one.contribution for one in wide.attribute(PLAIN, 1)} == {0.0}
+
+
+def changed(bundle: Bundle, **files: bytes) -> Bundle:
+    return replace(bundle, files={**bundle.files, **files})
+
+
+def test_a_bundle_without_a_lexicon_or_its_examples_is_refused(wide_bundle: Bundle) -> None:
+    for missing in ("contact.txt", EXAMPLES, GOLDEN, MODEL):
+        files = {name: content for name, content in wide_bundle.files.items() if name != missing}
+        with pytest.raises(BundleError):
+            QualityScorer(replace(wide_bundle, files=files))
+
+
+def test_a_bundle_whose_tokenizer_cannot_be_read_is_refused(deep_bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match=r"tokenizer\.json can't be read"):
+        QualityScorer(changed(deep_bundle, **{TOKENIZER: b"{}"}))
+
+
+def test_a_bundle_that_would_read_notes_otherwise_is_refused(deep_bundle: Bundle) -> None:
+    contract = deep_bundle.contract
+    longer = replace(contract, settings={**contract.settings, "window_tokens": 48})
+    with pytest.raises(BundleError, match=r"examples\.json: notes are read otherwise"):
+        QualityScorer(replace(deep_bundle, contract=longer))
+
+
+def test_a_contract_of_another_reading_is_refused(wide_bundle: Bundle) -> None:
+    contract = wide_bundle.contract
+    reading = {**contract.settings["reading"], "segmenter": "another-1.0"}
+    other = replace(contract, settings={**contract.settings, "reading": reading})
+    with pytest.raises(ContractError, match="train it anew"):
+        QualityScorer(replace(wide_bundle, contract=other))

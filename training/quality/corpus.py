@@ -1,0 +1,170 @@
+"""Labelled notes of any number of datasets, ready to learn from and to be judged on.
+
+A note that nobody judged for a label has no target for it: NaN, never 0. Notes are split before anything is learnt,
+and alike ones stay on one side: a model is not to be praised for what it has read.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import DataError
+from features.sources import Dataset
+from features.text.normalise import normalise
+from models.quality.reading import NoteText
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+TRAIN, DEV, TEST = "train", "dev", "test"
+SPLITS: Final = (TRAIN, DEV, TEST)
+DEV_SHARE: Final = 0.15
+"""Of the notes that come without a split, for tuning."""
+MIN_OF_A_KIND: Final = 10
+"""Notes with and without a label that training needs; half as many to tune on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corpus:
+    """Notes with their targets and weights by label, NaN where a label is unknown, both (n_notes, n_labels).
+
+    ``ids`` are ``<place of the dataset>:<note_id>``; ``groups`` number alike texts; ``categories`` may be empty text.
+    """
+
+    labels: tuple[str, ...]
+    ids: Sequence[str]
+    notes: Sequence[NoteText]
+    categories: Sequence[str]
+    targets: Floats
+    weights: Floats
+    groups: npt.NDArray[np.int64]
+    splits: npt.NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.notes)
+
+    def take(self, rows: npt.NDArray[np.int64] | Bools) -> "Corpus":
+        """Some of the notes."""
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return Corpus(
+            self.labels,
+            [self.ids[place] for place in places],
+            [self.notes[place] for place in places],
+            [self.categories[place] for place in places],
+            self.targets[places],
+            self.weights[places],
+            self.groups[places],
+            self.splits[places],
+        )
+
+    def split(self, name: str) -> "Corpus":
+        """The notes of one split."""
+        return self.take(self.splits == name)
+
+    def known(self, column: int) -> Bools:
+        """Which notes were judged for a label."""
+        return np.isfinite(self.targets[:, column])
+
+
+class _Judgement(NamedTuple):
+    """A row of ``note_labels``; the note's id is that of the corpus."""
+
+    note_id: str
+    label: str
+    value: float
+    split: str
+    weight: float
+
+
+def read_corpus(train: Sequence[Dataset], test: Sequence[Dataset] = ()) -> Corpus:
+    """The labelled notes of some datasets: labels are those that ``train`` names, sorted; all of ``test`` is held out.
+
+    A note judged twice for a label has the later judgement. DataError where no note has a label, or a label no note.
+    """
+    judged = [row for place, dataset in enumerate(train) for row in _judgements(dataset, place)]
+    labels = tuple(sorted({row.label for row in judged}))
+    if not labels:
+        raise DataError("no dataset to learn from has note_labels")
+    for place, dataset in enumerate(test, start=len(train)):
+        judged += [row._replace(split=TEST) for row in _judgements(dataset, place) if row.label in labels]
+    notes = {
+        f"{place}:{note_id}": note
+        for place, dataset in enumerate((*train, *test))
+        for note_id, note in read_notes(dataset).items()
+    }
+    if missing := {row.note_id for row in judged} - notes.keys():
+        raise DataError(f"note_labels: {len(missing):,} of the notes that they judge are not in notes")
+    return _with_splits(_corpus(labels, judged, notes))
+
+
+def read_notes(dataset: Dataset) -> dict[str, tuple[NoteText, str]]:
+    """The text and the category of each note by id; a category that is missing is empty."""
+    dataset.require("notes")
+    sql = "SELECT note_id, coalesce(title, ''), body, coalesce(category, '') FROM notes ORDER BY note_id"
+    found = dataset.connection.execute(sql).fetchall()
+    return {note_id: (NoteText(title, body), category) for note_id, title, body, category in found}
+
+
+def _judgements(dataset: Dataset, place: int) -> list[_Judgement]:
+    sql = """
+        SELECT ? || note_id, label, value, coalesce(split, ''), coalesce(weight, 1)
+        FROM note_labels ORDER BY note_id, label, decided_at NULLS FIRST
+    """
+    return list(map(_Judgement._make, dataset.connection.execute(sql, [f"{place}:"]).fetchall()))
+
+
+def _corpus(labels: tuple[str, ...], judged: Sequence[_Judgement], notes: Mapping[str, tuple[NoteText, str]]) -> Corpus:
+    ids = list(dict.fromkeys(row.note_id for row in judged))
+    places, columns = {note_id: n for n, note_id in enumerate(ids)}, {name: n for n, name in enumerate(labels)}
+    targets = np.full((len(ids), len(labels)), np.nan)
+    weights, splits = np.ones_like(targets), np.full(len(ids), "", dtype="<U16")
+    for row in judged:
+        at = places[row.note_id], columns[row.label]
+        targets[at], weights[at] = row.value, row.weight
+        splits[at[0]] = row.split or splits[at[0]]
+    texts = [notes[note_id][0] for note_id in ids]
+    categories = [notes[note_id][1] for note_id in ids]
+    return Corpus(labels, ids, texts, categories, targets, weights, alike(texts), splits)
+
+
+def alike(notes: Sequence[NoteText]) -> npt.NDArray[np.int64]:
+    """A number for each note, the same for those whose normalised letters and digits are the same."""
+    numbers: dict[bytes, int] = {}
+    found = []
+    for note in notes:
+        plain = "".join(one for one in normalise(f"{note.title}\n{note.body}").text if one.isalnum())
+        found.append(numbers.setdefault(hashlib.sha256(plain.encode()).digest(), len(numbers)))
+    return np.array(found, np.int64)
+
+
+def _with_splits(corpus: Corpus) -> Corpus:
+    """Every note in a split, and each label with notes to tune on; no text in two splits.
+
+    A note that came without a split, or one of a label without tuning notes, is put by its text alone. What is held
+    out was not read before: a note whose text is also in a later split is left out of the earlier.
+    """
+    splits = corpus.splits.copy()
+    if unknown := sorted(set(splits) - {*SPLITS, ""}):
+        raise DataError(f"note_labels: column split: expected {', '.join(SPLITS)}, got {', '.join(unknown)}")
+    if TRAIN in splits:
+        splits[splits == ""] = TRAIN
+    for column in range(len(corpus.labels)):
+        known = corpus.known(column)
+        if not (known & (splits == DEV)).any():
+            for place in np.flatnonzero(known & np.isin(splits, (TRAIN, ""))).tolist():
+                splits[place] = DEV if _share(corpus.notes[place]) < DEV_SHARE else TRAIN
+    later = {name: set(corpus.groups[splits == name].tolist()) for name in (DEV, TEST)}
+    barred = {TRAIN: later[DEV] | later[TEST], DEV: later[TEST], TEST: set()}
+    placed = zip(corpus.groups.tolist(), splits.tolist(), strict=True)
+    kept = np.array([group not in barred[split] for group, split in placed])
+    return replace(corpus, splits=splits).take(kept)
+
+
+def _share(note: NoteText) -> float:
+    """A number from 0 to 1 by the first letters of a text: alike texts, though not the same, mostly get the same."""
+    plain = "".join(one for one in normalise(f"{note.title}\n{note.body}").text if one.isalpha())
+    return int.from_bytes(hashlib.sha256(plain[:12].encode()).digest()[:8]) / 2**64
