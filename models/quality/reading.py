@@ -78,18 +78,23 @@ def _rows(signals: Sequence[Signals]) -> npt.NDArray[np.float32]:
 
 
 def _ngrams(signals: Sequence[Signals]) -> dict[str, npt.NDArray[Any]]:
-    buckets, counts, owners = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [0]
-    for one in signals:
-        title, body = (field.normalised.text for field in one.note.fields)
-        found = hashed_ngrams(title, field=TITLE), hashed_ngrams(body, field=BODY)
-        buckets += [ids for ids, _ in found]
-        counts += [n for _, n in found]
-        owners.append(sum(len(ids) for ids, _ in found))
+    read = [_ngrams_of(one) for one in signals]
     return {
-        NGRAMS: np.concatenate(buckets),
-        NGRAM_COUNTS: np.concatenate(counts),
-        NGRAM_NOTE: np.repeat(np.arange(len(signals)), owners[1:]),
+        NGRAMS: np.concatenate([np.empty(0, np.int64), *(buckets for buckets, _ in read)]),
+        NGRAM_COUNTS: np.concatenate([np.empty(0, np.float32), *(counts for _, counts in read)]),
+        NGRAM_NOTE: np.repeat(np.arange(len(read)), [len(buckets) for buckets, _ in read]),
     }
+
+
+def _ngrams_of(signals: Signals) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """A note's buckets, each once: where the title and the body share one by chance, their counts are summed."""
+    title, body = (field.normalised.text for field in signals.note.fields)
+    ours, theirs = hashed_ngrams(title, field=TITLE), hashed_ngrams(body, field=BODY)
+    if not title:
+        return theirs
+    buckets, places = np.unique(np.concatenate([ours[0], theirs[0]]), return_inverse=True)
+    counts = np.bincount(places, np.concatenate([ours[1], theirs[1]]), len(buckets))
+    return buckets, counts.astype(np.float32)
 
 
 def _windows(tokenizer: Tokenizer, texts: Sequence[str], max_windows: int | None) -> dict[str, npt.NDArray[Any]]:

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.ngrams import hashed_ngrams
 from models.bundle import GOLDEN, MODEL, Bundle
 from models.errors import BundleError, ContractError
-from models.quality.reading import NoteText
+from models.quality.reading import BODY, TITLE, NoteText
 from models.quality.scorer import EXAMPLES, TOKENIZER, QualityScorer
 from training.quality.recipe import QualityModel
 
@@ -127,3 +128,19 @@ def test_a_contract_of_another_reading_is_refused(wide_bundle: Bundle) -> None:
     other = replace(contract, settings={**contract.settings, "reading": reading})
     with pytest.raises(ContractError, match="train it anew"):
         QualityScorer(replace(wide_bundle, contract=other))
+
+
+def test_ngrams_that_a_title_and_a_body_share_by_chance_are_counted_once_as_their_sum(wide_model: QualityModel) -> None:
+    read = wide_model.reader().read(
+        [NoteText(*("".join(map(chr, range(start, start + 900))) for start in (0x4E00, 0x6000)))]
+    )
+    (signals,) = read.signals
+    texts = [field.normalised.text for field in signals.note.fields]
+    title, body = (
+        dict(zip(*map(np.ndarray.tolist, hashed_ngrams(text, field=field)), strict=True))
+        for text, field in zip(texts, (TITLE, BODY), strict=True)
+    )
+    assert title.keys() & body.keys()
+    expected = {bucket: title.get(bucket, 0) + body.get(bucket, 0) for bucket in title.keys() | body.keys()}
+    arrays = read.arrays
+    assert dict(zip(arrays["ngrams"].tolist(), arrays["ngram_counts"].tolist(), strict=True)) == pytest.approx(expected)
