@@ -2,18 +2,37 @@
 
 import logging
 import traceback
-from typing import Any, TextIO
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
 
-from pythonjsonlogger.json import JsonFormatter
+from pydantic_core import to_json
+
+_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_SEARCHED: Final = ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks", "_srcfile")
+"""What ``logging`` finds out for each record unless told not to; no line of ours has any of it."""
 
 
 def configure_logging(level: str, stream: TextIO) -> None:
     """Write all logs of this process as JSON."""
+    for switch in _SEARCHED:
+        setattr(logging, switch, False)
     handler = logging.StreamHandler(stream)
-    fields = ["levelname", "name", "message"]
-    handler.setFormatter(JsonFormatter(fields, rename_fields={"levelname": "level"}, timestamp="at"))
+    handler.setFormatter(JsonLine())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class JsonLine(logging.Formatter):
+    """A record as one JSON object: level, logger, message, whatever ``extra`` it was given, and when."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {"level": record.levelname, "name": record.name, "message": record.getMessage()}
+        line |= {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        if record.exc_info:
+            line["exc_info"] = self.formatException(record.exc_info)
+        line["at"] = datetime.fromtimestamp(record.created, UTC).isoformat()
+        return to_json(line, fallback=str).decode()
 
 
 def failure(error: BaseException) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import logging
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,19 @@ def test_every_request_is_one_json_line_by_its_routes_template(log_lines, client
     assert requests[0] == {"level": "INFO", "name": "serving.requests", "message": "request", "method": "PUT",
                            "route": "/v1/users/{user_id}", "status": 200, "request_id": "req-1"}  # fmt: skip
     assert (requests[1]["route"], requests[1]["status"]) == ("unmatched", 404)
+
+
+def test_a_line_holds_what_was_passed_with_it_whatever_its_type_and_where_an_error_came_from(log_lines):
+    log = logging.getLogger("anywhere")
+    log.warning("n=%d 明鉴", 3, extra={"path": Path("/x"), "n": 1.5})
+    try:
+        raise KeyError("k")
+    except KeyError:
+        log.exception("broken")
+    plain, broken = log_lines()
+    assert datetime.fromisoformat(plain.pop("at")).utcoffset() == timedelta(0)
+    assert plain == {"level": "WARNING", "name": "anywhere", "message": "n=3 明鉴", "path": "/x", "n": 1.5}
+    assert (broken["level"], broken["exc_info"].splitlines()[-1]) == ("ERROR", "KeyError: 'k'")
 
 
 def test_no_id_and_no_content_is_ever_logged_or_counted(log_lines, client, event):
