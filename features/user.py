@@ -21,6 +21,7 @@ from features.state import DAY_US, NEVER, RETAINED_DAYS, UserStates, community_d
 
 FloatColumn: TypeAlias = npt.NDArray[np.float32]
 _Ints: TypeAlias = npt.NDArray[np.int64]
+_Exact: TypeAlias = npt.NDArray[np.float64]
 
 HALF_LIFE_DAYS: Final = 30
 _ONE: Final = 1 << 20
@@ -41,18 +42,19 @@ class Seen:
 
     def per_user(self, users: _Ints, amounts: npt.NDArray[Any] | None = None) -> npt.NDArray[np.float64]:
         """The sum of integer amounts (without any: the count) by user, exact."""
-        return np.bincount(users, amounts, len(self.states)).astype(np.float64)
+        return np.bincount(users, amounts, len(self.states)).astype(np.float64, copy=False)
 
     @cached_property
-    def events(self) -> tuple[_Ints, _Ints, npt.NDArray[np.void]]:
-        """(user, age in days, tally) of each tally of activity."""
+    def events(self) -> tuple[_Ints, _Ints, _Exact, _Exact]:
+        """(user, age in days, number of events, sum of their values in thousandths) of each tally of activity."""
         chosen = self._rows["kind"] != IMPRESSION
-        return self._user[chosen], self._age[chosen], self._rows[chosen]
+        n, value = (self._rows[name][chosen].astype(np.float64) for name in ("n", "value"))
+        return self._user[chosen], self._age[chosen], n, value
 
     @cached_property
     def days(self) -> tuple[_Ints, _Ints]:
         """(user, age in days) of each day with activity."""
-        user, age, _ = self.events
+        user, age, _, _ = self.events
         starts = np.ones(len(user), np.bool_)
         starts[1:] = (user[1:] != user[:-1]) | (age[1:] != age[:-1])
         return user[starts], age[starts]
@@ -158,16 +160,16 @@ def recent_active_days(seen: Seen) -> FloatColumn:
 @feature(unit="events", facts=("tallies.n",))
 def n_events(seen: Seen) -> FloatColumn:
     """Activity events in the retained two years."""
-    user, _, rows = seen.events
-    return _column(seen.per_user(user, rows["n"]))
+    user, _, n, _ = seen.events
+    return _column(seen.per_user(user, n))
 
 
 def n_events_within(days: int) -> Feature:
     """Activity events within the last ``days`` days."""
 
     def compute(seen: Seen) -> FloatColumn:
-        user, age, rows = seen.events
-        return _column(seen.per_user(user, rows["n"] * (age < days)))
+        user, age, n, _ = seen.events
+        return _column(seen.per_user(user, n * (age < days)))
 
     meaning = f"Activity events within the last {days} days"
     return Feature(f"n_events_{days}d", "events", "never", ("tallies.n",), meaning, compute)
@@ -176,8 +178,8 @@ def n_events_within(days: int) -> Feature:
 @feature(unit="value", facts=("tallies.value",))
 def value_total(seen: Seen) -> FloatColumn:
     """Sum of the values of activity in the retained two years, in the events' own unit."""
-    user, _, rows = seen.events
-    return _column(seen.per_user(user, rows["value"]) / 1000)
+    user, _, _, value = seen.events
+    return _column(seen.per_user(user, value) / 1000)
 
 
 @feature(unit="value", facts=("tallies.value", "tallies.day"), missing="no activity")
