@@ -4,18 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from itertools import chain
 from typing import Final
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 
 from serving.admission import Admission
 from serving.background import repeated
 from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
-from serving.errors import ServingError, StoreError, answer_problem
+from serving.errors import StoreError
 from serving.folding import Folder
+from serving.inference import Inference
 from serving.ingest import Ingest
 from serving.instants import Clock, now_us
 from serving.lists import UserLists
@@ -56,13 +57,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         version=VERSION,
         description="Who is about to leave, and what should we do for them?",
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans would hold paths, and so ids
     )
-    for resource in (users, lists, rights, events, models, inference, health):
-        app.include_router(resource.router)
-    for error in (ServingError, RequestValidationError, HTTPException):
-        app.add_exception_handler(error, answer_problem)
-    app.add_middleware(Edge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
-    app.add_middleware(Admission, metrics=metrics, max_in_flight=settings.max_in_flight)
+    resources = users, inference, lists, rights, events, models, health
+    # As they are: through an included router FastAPI searches twice, and asks each of its routes for its context.
+    app.router.routes[:0] = chain.from_iterable(resource.router.routes for resource in resources)
+    # In place of Starlette's own stack, whose layers turn errors into answers as Edge does.
+    edge = Edge(AsyncExitStackMiddleware(app.router), metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app.middleware_stack = Admission(edge, metrics=metrics, max_in_flight=settings.max_in_flight)
     return app
 
 
@@ -122,6 +124,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
         churn=ChurnScoring(slots, folder, workers, retention, metrics=metrics, clock=clock),
+        inference=Inference(workers),
         rights=Rights(erasures, journal, states, scores, metrics=metrics, clock=clock),
         retention=retention,
         lists=UserLists(scores),

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final
 
 from features.schema import KIND_CODES
 from features.state import DAY_US, Event, UserState, UserStates
@@ -59,10 +59,11 @@ class ChurnAnswer:
     explanations: Sequence[Explanation | None] = ()
     degraded: Sequence[str] = ()
 
-    def of(self, row: int) -> Self:
+    def of(self, row: int) -> "ChurnAnswer":
         """The answer for one of the users alone."""
         scores = ChurnScores(self.scores.status[row : row + 1], self.scores.probability[row : row + 1])
-        return replace(self, user_ids=self.user_ids[row : row + 1], scores=scores, rows=[0])
+        user_ids = self.user_ids[row : row + 1]
+        return ChurnAnswer(self.model, self.as_of, user_ids, scores, [0], self.columns, degraded=self.degraded)
 
 
 class ChurnScoring:
@@ -76,7 +77,6 @@ class ChurnScoring:
         self._workers = workers
         self._retention = retention
         self._metrics = metrics
-        self._batch_size = metrics.batch_size.labels("score")
         self._clock = clock
         self._together = Together(self._score_each, at_most=_TOGETHER)
 
@@ -140,7 +140,7 @@ class ChurnScoring:
 
     def _count(self, model: LiveModel[ChurnScorer], states: UserStates, scores: ChurnScores, as_of: int) -> None:
         labels = model.model, model.pointer.version
-        self._batch_size.observe(len(states))
+        self._metrics.batch_size.observe([len(states)], "score")
         for status, n in Counter(scores.status).items():
             self._metrics.scores.labels(*labels, status).inc(n)
         users = zip(scores.status, states.latest_at.tolist(), scores.probability.tolist(), strict=True)

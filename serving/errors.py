@@ -155,6 +155,10 @@ _BY_STATUS: Final = {
 }
 
 
+FORESEEN: Final = (ServingError, RequestValidationError, HTTPException)
+"""The errors that tell a caller something; any other is a mistake of ours."""
+
+
 async def answer_problem(request: Request, error: Exception) -> JSONResponse:
     """The problem that an error is to the caller; one not foreseen is a 500 that says nothing about it.
 

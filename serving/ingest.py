@@ -58,7 +58,7 @@ class Ingest:
         codes = [_rejection(event, now) for event in events]
         good = [event._replace(received_at=now) for event, code in zip(events, codes, strict=True) if code is None]
         appended = await self._journal.append(good) if good else []
-        self._metrics.batch_size.labels("ingest").observe(len(events))
+        self._metrics.batch_size.observe([len(events)], "ingest")
         new = [event for event, status in zip(good, appended, strict=True) if status is AppendStatus.ACCEPTED]
         self._metrics.ingest_lag.observe([(now - event.occurred_at) / SECOND_US for event in new])
         statuses = iter(appended)

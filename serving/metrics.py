@@ -56,13 +56,13 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = self._counter("requests", "Requests answered.", "method", "route", "status")
-        self.latency = self._histogram(
+        self.latency = self._distribution(
             "request_seconds",
             "Time to answer, by how it ended (ok, refused: 4xx, failed: 5xx) and the model that answered, if one did.",
             _LATENCY_S,
             *("method", "route", "outcome", "model", "version"),
         )
-        self.batch_size = self._histogram(
+        self.batch_size = self._distribution(
             "batch_size", "Users to score, events to ingest or rows to infer in a request.", _BATCH, "operation"
         )
         self.in_flight = self._gauge("in_flight_requests", "Requests under way.")

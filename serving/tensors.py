@@ -1,6 +1,5 @@
 """Tensors as the Open Inference Protocol writes them: in JSON, or in bytes behind it (Triton's extension)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import prod
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic.config import JsonDict
+from pydantic_core import to_json
 
 from features.user import CHURN_FEATURES
 from models.bundle import Arrays
@@ -21,6 +21,7 @@ from serving.json_body import load_json
 MAX_ROWS: Final = 1_000
 
 _DATATYPES: Final = {"float32": "FP32", "float64": "FP64", "int64": "INT64"}
+_OF_ARRAY: Final = {np.dtype(name): datatype for name, datatype in _DATATYPES.items()}
 _KINDS: Final[Mapping[str, set[type]]] = {
     "float32": {float, int, NoneType},
     "float64": {float, int, NoneType},
@@ -44,7 +45,13 @@ Size = Annotated[int, Strict(), Field(ge=0)]
 Switch = Annotated[bool, Strict()]
 
 
-class InputParameters(BaseModel):
+class Parameters(BaseModel):
+    """Frozen, for pydantic copies a default that could change, for each request."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class InputParameters(Parameters):
     """What the binary data extension says of an input; other parameters are ignored."""
 
     binary_data_size: Size | None = Field(
@@ -52,7 +59,7 @@ class InputParameters(BaseModel):
     )
 
 
-class OutputParameters(BaseModel):
+class OutputParameters(Parameters):
     """What the binary data extension says of an output; other parameters are ignored."""
 
     binary_data: Switch | None = Field(
@@ -60,7 +67,7 @@ class OutputParameters(BaseModel):
     )
 
 
-class RequestParameters(BaseModel):
+class RequestParameters(Parameters):
     """What the binary data extension says of a request; other parameters are ignored."""
 
     binary_data_output: Switch = Field(
@@ -95,7 +102,7 @@ class InferRequest(BaseModel):
     id: str | None = Field(default=None, max_length=128)
     parameters: RequestParameters = RequestParameters()
     inputs: list[InferInput] = Field(min_length=1, max_length=64)
-    outputs: list[InferOutput] = Field(default=[], max_length=64)
+    outputs: list[InferOutput] = Field(default_factory=list, max_length=64, json_schema_extra={"default": []})
 
 
 class Framed(NamedTuple):
@@ -134,7 +141,7 @@ def read_inputs(asked: InferRequest, behind: bytes, contract: Contract) -> dict[
         else:
             array = _of_bytes(behind[start : start + n_bytes], tensor, prod(given.shape))
             start += n_bytes
-        if np.isinf(array).any():
+        if np.count_nonzero(np.isinf(array)):
             raise BadRequestError(f"input {tensor.name} holds a number that {_DATATYPES[tensor.dtype]} can't")
         arrays[tensor.name] = array.reshape(given.shape)
     if start != len(behind):
@@ -150,18 +157,18 @@ def require_outputs(asked: InferRequest, contract: Contract) -> None:
 
 
 def write_answer(asked: InferRequest, arrays: Arrays, head: Mapping[str, Any]) -> Framed:
-    """The answer: ``head``, the request's id, and its outputs."""
+    """The answer: ``head``, the request's id, and its outputs; null for a number that JSON can't write."""
     outputs, behind = [], []
     for one in asked.outputs or [InferOutput(name=name) for name in arrays]:
         array, as_bytes = arrays[one.name], one.parameters.binary_data
-        output = {"name": one.name, "datatype": _DATATYPES[array.dtype.name], "shape": array.shape}
+        output = {"name": one.name, "datatype": _OF_ARRAY[array.dtype], "shape": array.shape}
         if asked.parameters.binary_data_output if as_bytes is None else as_bytes:
             behind.append(array.tobytes())
             outputs.append({**output, "parameters": {"binary_data_size": array.nbytes}})
         else:
-            outputs.append({**output, "data": _numbers(array)})
+            outputs.append({**output, "data": array.ravel().tolist()})
     answer = {**head, **({} if asked.id is None else {"id": asked.id}), "outputs": outputs}
-    encoded = json.dumps(answer, allow_nan=False, separators=(",", ":")).encode()
+    encoded = to_json(answer, inf_nan_mode="null")
     return Framed(b"".join([encoded, *behind]), len(encoded) if behind else None)
 
 
@@ -206,9 +213,3 @@ def _of_bytes(data: bytes, tensor: Tensor, size: int) -> npt.NDArray[Any]:
     if len(data) != size * dtype.itemsize:
         raise BadRequestError(f"input {tensor.name} needs as many bytes as its shape and datatype say")
     return np.frombuffer(data, dtype).astype(tensor.dtype, copy=False)
-
-
-def _numbers(array: npt.NDArray[Any]) -> list[Any]:
-    """The numbers row by row, null for those JSON can't write."""
-    flat: list[Any] = array.ravel().tolist()
-    return flat if np.isfinite(array).all() else [one if np.isfinite(one) else None for one in flat]

@@ -4,46 +4,63 @@ For callers that compute features themselves and speak this protocol already; th
 ``POST /v1/users:score``. Errors here are the protocol's ``{"error": ...}``.
 """
 
+import re
 import zlib
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Path, Request, Response
-from pydantic import WithJsonSchema
+from fastapi import APIRouter, Path, Request, Response
 
 from serving.deps import GuardedRoute, OpenModels, Services, services_of
-from serving.errors import BadRequestError, BodyTooLargeError, NotReadyError
+from serving.errors import BadRequestError, BodyTooLargeError, InvalidError, NotReadyError
 from serving.middleware import call_of
 from serving.routers.health import checks_of
 from serving.schemas.inference import InferAnswer, Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorOut
 from serving.slots import LiveModel, Slots
-from serving.tensors import Framed, InferRequest, describe, read_inputs, read_request, require_outputs, write_answer
+from serving.tensors import Framed, describe, read_inputs, read_request, require_outputs, write_answer
 
 JSON_LENGTH: Final = "Inference-Header-Content-Length"
 _BINARY: Final = "application/octet-stream"
+_LENGTH: Final = re.compile(r"[0-9]{1,9}")
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 ModelName = Annotated[str, Path(description="As in `GET /v1/models`.", examples=["churn"])]
 Version = Annotated[str, Path(description="The champion's or the challenger's.", examples=["1"])]
-JsonLength = Annotated[
-    int | None,
-    Header(alias=JSON_LENGTH, ge=0, description="How long the JSON is, where bytes of tensors follow it."),
-    WithJsonSchema({"type": "integer", "minimum": 0}),
-]
 
 _FRAMED: Final = {_BINARY: {"schema": {"type": "string", "format": "binary"}}}
 _INFER: Final[dict[str, Any]] = {
     "response_model": InferAnswer,
     "responses": {200: {"content": _FRAMED}},
     "openapi_extra": {
+        "parameters": [
+            {
+                "name": JSON_LENGTH,
+                "in": "header",
+                "required": False,
+                "schema": {"type": "integer", "minimum": 0, "title": JSON_LENGTH},
+                "description": "How long the JSON is, where bytes of tensors follow it.",
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}}, **_FRAMED},
-        }
+        },
     },
 }
 """The body is read here and not by FastAPI: bytes of tensors may follow the JSON."""
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"], route_class=GuardedRoute)
+
+
+@router.post("/models/{model}/infer", **_INFER)
+async def infer(services: OpenModels, request: Request, model: ModelName) -> Response:
+    """Infer with the champion on up to 1,000 rows; nothing is stored."""
+    return await _infer(services, request, services.slots.find(model))
+
+
+@router.post("/models/{model}/versions/{version}/infer", **_INFER)
+async def infer_version(services: OpenModels, request: Request, model: ModelName, version: Version) -> Response:
+    """Infer with a live version, such as the challenger's."""
+    return await _infer(services, request, services.slots.find(model, version))
 
 
 @router.get("/health/live")
@@ -90,20 +107,6 @@ async def model_version_ready(services: OpenModels, model: ModelName, version: V
     return ModelReady(name=services.slots.find(model, version).model, ready=True)
 
 
-@router.post("/models/{model}/infer", **_INFER)
-async def infer(services: OpenModels, request: Request, model: ModelName, n_json: JsonLength = None) -> Response:
-    """Infer with the champion on up to 1,000 rows; nothing is stored."""
-    return await _infer(services, request, services.slots.find(model), n_json)
-
-
-@router.post("/models/{model}/versions/{version}/infer", **_INFER)
-async def infer_version(
-    services: OpenModels, request: Request, model: ModelName, version: Version, n_json: JsonLength = None
-) -> Response:
-    """Infer with a live version, such as the challenger's."""
-    return await _infer(services, request, services.slots.find(model, version), n_json)
-
-
 def _metadata(slots: Slots, found: LiveModel[Any]) -> ModelMetadata:
     contract = found.scorer.runner.contract
     versions = dict.fromkeys(one.pointer.version for one in slots.live() if one.model == found.model)
@@ -117,23 +120,26 @@ def _metadata(slots: Slots, found: LiveModel[Any]) -> ModelMetadata:
     )
 
 
-async def _infer(services: Services, request: Request, found: LiveModel[Any], n_json: int | None) -> Response:
+async def _infer(services: Services, request: Request, found: LiveModel[Any]) -> Response:
     call = call_of(request)
     call.model, call.version = found.model, found.pointer.version
     body = _decompressed(await request.body(), request.headers.get("content-encoding"), services.max_body_bytes)
-    asked, behind = read_request(Framed(body, n_json))
-    n_rows = asked.inputs[0].shape[0]
-    answer = await services.workers.run(n_rows, _answer, found, asked, behind)
-    services.metrics.batch_size.labels("infer").observe(n_rows)
+    asked, behind = read_request(Framed(body, _json_length(request.headers.get(JSON_LENGTH))))
+    n_rows, runner = asked.inputs[0].shape[0], found.scorer.runner
+    require_outputs(asked, runner.contract)
+    inputs = await services.workers.run(n_rows, read_inputs, asked, behind, runner.contract)
+    outputs = await services.inference.run(runner, inputs, n_rows=n_rows)
+    head = {"model_name": found.model, "model_version": found.pointer.version}
+    answer = await services.workers.run(n_rows, write_answer, asked, outputs, head)
+    services.metrics.batch_size.observe([n_rows], "infer")
     headers = {} if answer.n_json is None else {JSON_LENGTH: str(answer.n_json)}
     return Response(answer.body, headers=headers, media_type=_BINARY if headers else "application/json")
 
 
-def _answer(found: LiveModel[Any], asked: InferRequest, behind: bytes) -> Framed:
-    runner = found.scorer.runner
-    require_outputs(asked, runner.contract)
-    outputs = runner.run(read_inputs(asked, behind, runner.contract))
-    return write_answer(asked, outputs, {"model_name": found.model, "model_version": found.pointer.version})
+def _json_length(text: str | None) -> int | None:
+    if text is not None and not _LENGTH.fullmatch(text):
+        raise InvalidError(f"{JSON_LENGTH} must be a whole number")
+    return None if text is None else int(text)
 
 
 def _decompressed(body: bytes, encoding: str | None, limit: int) -> bytes:

@@ -1,5 +1,6 @@
 """The Open Inference Protocol over HTTP, by hand and by NVIDIA's own client."""
 
+import asyncio
 import gzip
 import json
 
@@ -11,6 +12,8 @@ from tritonclient.utils import InferenceServerException
 from features.user import CHURN_FEATURES
 from models.bundle import read_bundle
 from models.runtime import OnnxRunner
+from serving.inference import Inference
+from serving.workers import Workers
 
 N = len(CHURN_FEATURES)
 INFER = "/v2/models/churn/infer"
@@ -72,6 +75,22 @@ def test_flat_and_nested_data_and_unknown_parameters_mean_the_same(infer, featur
 def test_a_large_batch_gives_what_its_rows_give(infer, features, expected):
     answer = infer(request(np.tile(features, (100, 1))))
     assert np.array_equal(np.float32(answer["outputs"][0]["data"]).reshape(700, 3), np.tile(expected, (100, 1)))
+
+
+def test_rows_that_come_together_give_what_each_gives_alone_by_its_own_model(world, client, features, expected):
+    world.registry.release(2.0, role="challenger")
+    client.portal.call(client.app.state.services.slots.follow)
+    champion, challenger = (client.app.state.services.slots.find("churn", n).scorer.runner for n in "12")
+    inference = Inference(Workers())
+
+    async def ask():
+        asked = [(runner, row[None]) for row in features for runner in (champion, challenger)]
+        runs = [inference.run(runner, {"features": row}, n_rows=1) for runner, row in asked]
+        return [one["churn_probability"] for one in await asyncio.gather(*runs)]
+
+    answers = np.concatenate(client.portal.call(ask))
+    assert np.array_equal(answers[::2], expected)
+    assert np.array_equal(answers[1::2], challenger.run({"features": features})["churn_probability"])
 
 
 def test_named_outputs_are_answered(infer, features):

@@ -3,12 +3,14 @@
 import time
 from datetime import timedelta
 from operator import attrgetter
+from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Header
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from serving.deps import Door
+from serving.deps import Door, GuardedRoute, LiveSlots
+from serving.schemas.users import Profile
 from serving.security import Scope, hash_key, new_key
 from serving.store.keys import StoredKey
 
@@ -137,6 +139,36 @@ def test_a_door_that_was_not_opened_before_stays_shut(client, add_key):
     router.add_api_route("/careless", lambda _: 1, dependencies=[Depends(Door(attrgetter("slots"), Scope.ADMIN))])
     client.app.include_router(router)
     assert client.get("/careless", headers={"X-API-Key": add_key(Scope.ADMIN)}).status_code == 500
+
+
+@pytest.mark.parametrize("dependency", [Depends(lambda: None), Depends(Door(attrgetter("slots"), Scope.ADMIN))])
+def test_a_guarded_route_with_a_dependency_that_is_no_named_door_is_a_mistake(dependency):
+    router = APIRouter(route_class=GuardedRoute)
+    with pytest.raises(TypeError, match="/careless"):
+        router.add_api_route("/careless", lambda _: 1, dependencies=[dependency])
+
+
+def test_a_guarded_route_reads_what_fastapi_would_and_refuses_as_it_does(client, add_key):
+    router = APIRouter(route_class=GuardedRoute)
+    asked = []
+
+    @router.post("/limits/{name}")
+    async def limits(
+        slots: LiveSlots, name: str, body: Profile, n: int = 3, if_match: Annotated[int, Header()] = 4
+    ) -> Profile:
+        asked.append((slots, name, body.n_followers, n, if_match))
+        return body
+
+    client.app.router.routes.extend(router.routes)
+    headers = {"X-API-Key": add_key(Scope.ADMIN), "content-type": "application/json; charset=utf-8"}
+    slots = client.app.state.services.slots
+    for path, more in (("/limits/a", {}), ("/limits/b?n=7", {"if-match": "9"})):
+        answer = client.post(path, content=b'{"n_followers": 1}', headers=headers | more)
+        assert (answer.status_code, answer.json()["n_followers"]) == (200, 1)
+    assert asked == [(slots, "a", 1, 3, 4), (slots, "b", 1, 7, 9)]
+    answer = client.post("/limits/a?n=x", content=b'{"n_followers": -1}', headers=headers | {"if-match": "y"})
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/query/n", "/header/if-match", "/n_followers"]
+    assert len(asked) == 2
 
 
 def test_a_refused_caller_is_told_the_scope_and_nothing_of_the_request(client, add_key):
