@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,13 +55,25 @@ def postgres() -> Callable[..., list[Any]]:
     return execute
 
 
+@pytest.fixture(scope="session")
+def new_database(postgres: Callable[..., list[Any]]) -> Callable[[], AbstractContextManager[str]]:
+    """Makes an empty database that lasts as long as the context, and gives its URL."""
+
+    @contextmanager
+    def making() -> Iterator[str]:
+        name = f"mingjian_{secrets.token_hex(6)}"
+        postgres(f"CREATE DATABASE {name}")
+        yield f"{POSTGRES_URL.rpartition('/')[0]}/{name}"
+        postgres(f"DROP DATABASE {name} WITH (FORCE)")
+
+    return making
+
+
 @pytest.fixture
-def postgres_url(postgres: Callable[..., list[Any]]) -> Iterator[str]:
+def postgres_url(new_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """An empty database of the test's own."""
-    name = f"mingjian_{secrets.token_hex(6)}"
-    postgres(f"CREATE DATABASE {name}")
-    yield f"{POSTGRES_URL.rpartition('/')[0]}/{name}"
-    postgres(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -121,15 +134,27 @@ class RedisProcess:
         self._process.wait()
 
 
-@pytest.fixture
-def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    """See ``RedisProcess``."""
+@pytest.fixture(scope="session")
+def new_redis(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[RedisProcess]]:
+    """Starts a Redis server that lasts as long as the context."""
     if not shutil.which("redis-server"):
         absent("no redis-server to start")
-    server = RedisProcess(tmp_path_factory.mktemp("redis"))
-    yield server
-    server.client.close()
-    server.stop()
+
+    @contextmanager
+    def running() -> Iterator[RedisProcess]:
+        server = RedisProcess(tmp_path_factory.mktemp("redis"))
+        yield server
+        server.client.close()
+        server.stop()
+
+    return running
+
+
+@pytest.fixture
+def own_redis(new_redis: Callable[[], AbstractContextManager[RedisProcess]]) -> Iterator[RedisProcess]:
+    """See ``RedisProcess``."""
+    with new_redis() as server:
+        yield server
 
 
 TINY_FEATURES = (*CHURN_FEATURES, *KIND_FEATURES["collect"], *KIND_FEATURES["purchase"])

@@ -1,7 +1,4 @@
-"""The OpenAPI document against a running server, from outside: what schemathesis finds, and that the examples run.
-
-A pair of stores is a parameter of ``address``.
-"""
+"""The OpenAPI document against a running server, from outside: what schemathesis finds, and that the examples run."""
 
 import asyncio
 import json
@@ -10,6 +7,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
+from pydantic import PostgresDsn, RedisDsn, Secret
 
 from serving.app import create_app
 from serving.security import Scope, hash_key, new_key
@@ -29,14 +27,22 @@ async def add_key(settings):
         await stores.keys.add(StoredKey(hash_key(KEY), "test", frozenset(Scope), created_at=0))
 
 
+@pytest.fixture(scope="module")
 def sqlite():
     return {}
 
 
-@pytest.fixture(scope="module", params=[sqlite])
+@pytest.fixture(scope="module")
+def postgres_and_redis(new_database, new_redis):
+    with new_database() as url, new_redis() as server:
+        yield {"journal_url": Secret(PostgresDsn(url)), "state_url": Secret(RedisDsn(server.url))}
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres_and_redis", marks=pytest.mark.slow)])
 def address(request, make_world, listen, tmp_path_factory):
-    """The URL of a running server with a champion and a challenger, closed to all but ``KEY``."""
-    world = make_world(tmp_path_factory.mktemp("contracts"), open_access=False, **request.param())
+    """The URL of a running server with a champion and a challenger, closed to all but ``KEY``, on a pair of stores."""
+    stores = request.getfixturevalue(request.param)
+    world = make_world(tmp_path_factory.mktemp("contracts"), open_access=False, **stores)
     asyncio.run(add_key(world.settings))
     world.registry.release()
     world.registry.release(1.0, role="challenger")
