@@ -170,20 +170,32 @@ def test_a_url_says_ssl_as_libpq_does(monkeypatch, capsys, postgres_url, mode):
 
 
 @pytest.fixture
-def postgres_and_redis(monkeypatch, postgres_url, own_redis):
-    """The processes started here and ``main`` keep nothing in SQLite."""
+def postgres_journal(monkeypatch, postgres_url):
+    """The processes started here and ``main`` keep the journal in PostgreSQL."""
     monkeypatch.setenv("MINGJIAN_JOURNAL_URL", postgres_url)
+
+
+@pytest.fixture
+def redis_state(monkeypatch, own_redis):
+    """The processes started here and ``main`` keep the states in Redis."""
     monkeypatch.setenv("MINGJIAN_STATE_URL", own_redis.url)
 
 
-@pytest.fixture(params=["sqlite", "postgres_and_redis"])
+@pytest.fixture(
+    params=[
+        pytest.param((), id="sqlite"),
+        pytest.param(("postgres_journal", "redis_state"), id="postgres-redis"),
+        pytest.param(("redis_state",), id="sqlite-redis", marks=pytest.mark.slow),
+        pytest.param(("postgres_journal",), id="postgres-sqlite", marks=pytest.mark.slow),
+    ]
+)
 def stores(request):
-    """Each pair that is meant for production."""
-    if request.param != "sqlite":
-        request.getfixturevalue(request.param)
+    """Each pair of a journal and states."""
+    for kept_elsewhere in request.param:
+        request.getfixturevalue(kept_elsewhere)
 
 
-@pytest.mark.usefixtures("postgres_and_redis")
+@pytest.mark.usefixtures("postgres_journal", "redis_state")
 def test_servers_share_postgres_and_redis(serve, capsys):
     """Two servers: a key made once opens both, and what one takes the other scores."""
     first, second = serve(), serve()
