@@ -1,4 +1,4 @@
-"""A PostgreSQL database: migrated, written in group commits, read over a small pool of connections."""
+"""A PostgreSQL database: migrated, written in group commits by one connection, read over a small pool of others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from serving.store.schema import migrate
 
 T = TypeVar("T")
 
-_N_CONNECTIONS: Final = 5
+_N_READERS: Final = 5
 _MIGRATING: Final = 7_307_211
 """The advisory lock of whoever migrates, so that servers may start together."""
 _DOWN: Final = (OSError, InterfaceError, PostgresError, TimeoutError)
@@ -27,9 +27,9 @@ _DOWN: Final = (OSError, InterfaceError, PostgresError, TimeoutError)
 class PostgresDatabase:
     """A ``Database``. Several servers may share one: it orders their appends."""
 
-    def __init__(self, engine: AsyncEngine, *, timeout_s: float) -> None:
-        self._writing = engine
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+    def __init__(self, writing: AsyncEngine, reading: AsyncEngine, *, timeout_s: float) -> None:
+        self._writing = writing
+        self._reading = reading.execution_options(isolation_level="AUTOCOMMIT")
         self._timeout_s = timeout_s
         self._writer = GroupWriter(self._transaction, timeout_s=timeout_s)
 
@@ -62,20 +62,21 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Finish what is being written, then let the connections go."""
         await self._writer.close()
-        await self._writing.dispose()
+        for engine in (self._writing, self._reading):
+            await engine.dispose()
 
 
 @asynccontextmanager
 async def open_postgres(url: str, *, timeout_s: float) -> AsyncIterator[PostgresDatabase]:
     """The database, migrated where needed."""
-    engine = _engine(_driver_url(url), timeout_s)
+    writing, reading = (_engine(_driver_url(url), timeout_s, n_connections=n) for n in (1, _N_READERS))
     try:
-        async with engine.begin() as connection:
+        async with writing.begin() as connection:
             await connection.run_sync(_migrate)
     except (SQLAlchemyError, TypeError, *_DOWN) as error:  # TypeError: the URL sets what the driver does not know
-        await engine.dispose()
+        await writing.dispose()
         raise StoreError(f"the PostgreSQL journal can't be opened: {str(error).partition(chr(10))[0]}") from error
-    database = PostgresDatabase(engine, timeout_s=timeout_s)
+    database = PostgresDatabase(writing, reading, timeout_s=timeout_s)
     try:
         yield database
     finally:
@@ -91,7 +92,7 @@ def _driver_url(url: str) -> URL:
     return made.set(query={"ssl" if name == "sslmode" else name: value for name, value in made.query.items()})
 
 
-def _engine(url: URL, timeout_s: float) -> AsyncEngine:
+def _engine(url: URL, timeout_s: float, *, n_connections: int) -> AsyncEngine:
     """An engine with limits at the server too: a client that fell silent must not hold the lock of the appends."""
     timeout_ms = str(round(timeout_s * 1000))
     limits = {"statement_timeout": timeout_ms, "idle_in_transaction_session_timeout": timeout_ms}
@@ -99,7 +100,7 @@ def _engine(url: URL, timeout_s: float) -> AsyncEngine:
         url,
         connect_args={"timeout": timeout_s, "server_settings": {"application_name": "mingjian", **limits}},
         hide_parameters=True,
-        pool_size=_N_CONNECTIONS,
+        pool_size=n_connections,
         max_overflow=0,
         pool_timeout=timeout_s,
     )
