@@ -115,7 +115,7 @@ class Folder:
             return states
         for places in _portions(ahead):
             entries = await self._journal.entries({user_ids[place]: 0 for place in places})
-            past = await self._workers.run(len(places), _past, entries, as_of)
+            past = await self._workers.run(_n_facts(entries), _past, entries, as_of)
             for place in places:
                 encoded[place] = past.get(user_ids[place], _NOTHING.encoded)
         return await self._workers.run(len(encoded), UserStates.decode, encoded)
@@ -144,10 +144,10 @@ class Folder:
         added = await self._journal.entries(after) if after else {}
         retired = [user_id for user_id, own in added.items() if any(one.type == FactType.RETIRED for one in own)]
         going_on = {user_id: own for user_id, own in added.items() if user_id not in retired}
-        updates = await self._workers.run(len(going_on), _folded, bases, going_on)
+        updates = await self._workers.run(_n_facts(going_on), _folded, bases, going_on)
         for users in _portions([*whole, *retired]):
             entries = await self._journal.entries(dict.fromkeys(users, 0))
-            updates += await self._workers.run(len(entries), _folded, {}, entries)
+            updates += await self._workers.run(_n_facts(entries), _folded, {}, entries)
         return [
             one._replace(expected_seq=stored.get(one.user_id, _NOTHING).applied_seq, generation=generation)
             for one in updates
@@ -156,6 +156,11 @@ class Folder:
 
 def _portions(whole: Sequence[P]) -> list[Sequence[P]]:
     return [whole[start : start + _MANY_LOGS] for start in range(0, len(whole), _MANY_LOGS)]
+
+
+def _n_facts(entries: Mapping[str, Sequence[Entry]]) -> int:
+    """What there is to fold; a fact takes about as long as a user's state does to be read."""
+    return sum(map(len, entries.values()))
 
 
 def _folded(bases: Mapping[str, StoredState], entries: Mapping[str, Sequence[Entry]]) -> list[StateUpdate]:

@@ -27,7 +27,7 @@ class Workers:
         self._n_slow = 0
 
     async def run(self, n_users: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result."""
+        """The function's result; ``n_users`` may count anything that takes as long as a user."""
         if n_users < MANY_USERS:
             return function(*args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))

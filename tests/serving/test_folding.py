@@ -181,6 +181,20 @@ async def test_a_lost_state_is_folded_anew_for_its_score_and_kept(journal, state
     assert await encoded_states(states, [*expected, "never seen"]) == expected
 
 
+async def test_the_event_loop_turns_on_while_a_long_log_is_folded_for_a_past_instant(sqlite):
+    journal, states = SqlJournal(sqlite), SqliteStates(sqlite)
+    folder = Folder(journal, states, Workers())
+    await journal.append([opened(str(n), day=19_000 + n // 50) for n in range(20_000)])
+    await folder.repair()
+    folding = asyncio.create_task(folder.states_at(["u"], 19_200 * DAY_US))
+    n_turns = 0
+    while not folding.done():
+        await asyncio.sleep(0)
+        n_turns += 1
+    assert int((await folding).rows["n"].sum()) == 200 * 50
+    assert n_turns > 100  # on the loop itself reading and folding would take a turn each
+
+
 async def test_a_lost_state_is_folded_whole_when_the_user_comes_back(journal, states, folder):
     expected = await filled(journal, folder)
     await states.reset(await journal.last_seq())
