@@ -60,6 +60,17 @@ class Seen:
         return user[starts], age[starts]
 
     @cached_property
+    def n_active_days(self) -> _Exact:
+        """Days with activity, by user."""
+        return self.per_user(self.days[0])
+
+    @cached_property
+    def value_total(self) -> _Exact:
+        """The sum of the values of activity, by user."""
+        user, _, _, value = self.events
+        return self.per_user(user, value) / 1000
+
+    @cached_property
     def n_by_kind(self) -> npt.NDArray[np.float64]:
         """Events of each kind, shape (n_users, n_kinds)."""
         shape = len(self.states), len(EVENT_KINDS)
@@ -135,8 +146,7 @@ def tenure_days(seen: Seen) -> FloatColumn:
 @feature(unit="days", facts=("tallies.day",))
 def n_active_days(seen: Seen) -> FloatColumn:
     """Days with activity in the retained two years."""
-    user, _ = seen.days
-    return _column(seen.per_user(user))
+    return _column(seen.n_active_days)
 
 
 def n_active_days_within(days: int) -> Feature:
@@ -178,14 +188,13 @@ def n_events_within(days: int) -> Feature:
 @feature(unit="value", facts=("tallies.value",))
 def value_total(seen: Seen) -> FloatColumn:
     """Sum of the values of activity in the retained two years, in the events' own unit."""
-    user, _, _, value = seen.events
-    return _column(seen.per_user(user, value) / 1000)
+    return _column(seen.value_total)
 
 
 @feature(unit="value", facts=("tallies.value", "tallies.day"), missing="no activity")
 def value_per_active_day(seen: Seen) -> FloatColumn:
     """Sum of the values of activity per active day in the retained two years."""
-    return _ratio(value_total.compute(seen), n_active_days.compute(seen))
+    return _ratio(_column(seen.value_total), _column(seen.n_active_days))
 
 
 def n_of_kind(kind: str) -> Feature:

@@ -71,6 +71,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         http="httptools",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing here asks where a request came from
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
     )
