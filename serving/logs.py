@@ -1,5 +1,6 @@
 """Logs: one JSON object a line. They name routes, statuses and request ids, never users, notes or content."""
 
+import asyncio
 import logging
 import traceback
 from datetime import UTC, datetime
@@ -16,10 +17,31 @@ def configure_logging(level: str, stream: TextIO) -> None:
     """Write all logs of this process as JSON."""
     for switch in _SEARCHED:
         setattr(logging, switch, False)
-    handler = logging.StreamHandler(stream)
+    handler = Lines(stream)
     handler.setFormatter(JsonLine())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines; those of one turn of the event loop go out together, at its end, others at once."""
+
+    _turning: asyncio.AbstractEventLoop | None = None
+
+    def flush(self) -> None:
+        """Let out what was written, at once or at the turn's end."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            super().flush()
+        else:
+            if self._turning is not loop:
+                self._turning = loop
+                loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._turning = None
+        super().flush()
 
 
 class JsonLine(logging.Formatter):

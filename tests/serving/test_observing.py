@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.background import repeated
-from serving.logs import configure_logging
+from serving.logs import Lines, configure_logging
 
 SECRETS = {
     "user_id": "planted-secret-user",
@@ -56,6 +56,27 @@ def test_a_line_holds_what_was_passed_with_it_whatever_its_type_and_where_an_err
     assert datetime.fromisoformat(plain.pop("at")).utcoffset() == timedelta(0)
     assert plain == {"level": "WARNING", "name": "anywhere", "message": "n=3 明鉴", "path": "/x", "n": 1.5}
     assert (broken["level"], broken["exc_info"].splitlines()[-1]) == ("ERROR", "KeyError: 'k'")
+
+
+def test_lines_of_one_turn_of_the_loop_go_out_together_and_others_at_once():
+    class Noting(io.StringIO):
+        def flush(self):
+            flushed.append(self.getvalue().count("\n"))
+
+    flushed, stream = [], Noting()
+    log = logging.getLogger("lines")
+    log.propagate, log.handlers = False, [Lines(stream)]
+
+    async def turns():
+        for n_lines in (3, 2):
+            for _ in range(n_lines):
+                log.warning("line")
+            await asyncio.sleep(0)
+
+    log.warning("before")
+    asyncio.run(turns())
+    log.warning("after")
+    assert flushed == [1, 4, 6, 7]
 
 
 def test_no_id_and_no_content_is_ever_logged_or_counted(log_lines, client, event):
