@@ -17,6 +17,7 @@ _WEIGHTS: Final = np.linspace(0, 1, 21)
 MIN_FLAGGED: Final = 10
 """Flagged notes to tune on that a threshold's precision is read from."""
 NO_THRESHOLD: Final = 1.0
+LEAST_THRESHOLD: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,10 +74,13 @@ def _calibrated(tune: Tuning, logit: Floats) -> tuple[float, float, float]:
 
 
 def threshold_for(y: Floats, p: Floats, precision: float) -> float:
-    """The lowest probability from which on that share of the flagged notes has the label; 1 where there is none."""
+    """The lowest probability from which on that share of the flagged notes has the label; 1 where there is none.
+
+    Never below one half, whatever share of the notes has the label: a flag says that it is likelier than not.
+    """
     order = np.argsort(-p, kind="stable")
     n_flagged = np.arange(1, len(p) + 1)
     reached = np.cumsum(y[order]) / n_flagged >= precision
     last_of_a_tie = np.append(np.diff(p[order]) != 0, True)
     good = np.flatnonzero(reached & last_of_a_tie & (n_flagged >= MIN_FLAGGED))
-    return float(p[order][good[-1]]) if len(good) else NO_THRESHOLD
+    return max(float(p[order][good[-1]]), LEAST_THRESHOLD) if len(good) else NO_THRESHOLD

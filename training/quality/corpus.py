@@ -5,7 +5,7 @@ and alike ones stay on one side: a model is not to be praised for what it has re
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -22,6 +22,10 @@ Bools = npt.NDArray[np.bool_]
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 SPLITS: Final = (TRAIN, DEV, TEST)
+HARMLESS, CLEAN = "harmless", "clean"
+"""Of the clean notes, those that are learnt from, and those that flags are counted on."""
+MAX_CLEAN: Final = 2_000
+"""Clean notes in each of the two."""
 DEV_SHARE: Final = 0.15
 """Of the notes that come without a split, for tuning."""
 MIN_OF_A_KIND: Final = 10
@@ -61,9 +65,9 @@ class Corpus:
             self.splits[places],
         )
 
-    def split(self, name: str) -> "Corpus":
-        """The notes of one split."""
-        return self.take(self.splits == name)
+    def split(self, *names: str) -> "Corpus":
+        """The notes of one split, or of several."""
+        return self.take(np.isin(self.splits, names))
 
     def known(self, column: int) -> Bools:
         """Which notes were judged for a label."""
@@ -80,10 +84,17 @@ class _Judgement(NamedTuple):
     weight: float
 
 
-def read_corpus(train: Sequence[Dataset], test: Sequence[Dataset] = ()) -> Corpus:
+def read_corpus(
+    train: Sequence[Dataset],
+    test: Sequence[Dataset] = (),
+    *,
+    clean: Sequence[Dataset] = (),
+    harms: Collection[str] = (),
+) -> Corpus:
     """The labelled notes of some datasets: labels are those that ``train`` names, sorted; all of ``test`` is held out.
 
-    A note judged twice for a label has the later judgement. DataError where no note has a label, or a label no note.
+    Nothing is wrong with the notes of ``clean``: whatever they are labelled, they have none of the ``harms``. A note
+    judged twice for a label has the later judgement. DataError where no note has a label, or a label no note.
     """
     judged = [row for place, dataset in enumerate(train) for row in _judgements(dataset, place)]
     labels = tuple(sorted({row.label for row in judged}))
@@ -93,12 +104,25 @@ def read_corpus(train: Sequence[Dataset], test: Sequence[Dataset] = ()) -> Corpu
         judged += [row._replace(split=TEST) for row in _judgements(dataset, place) if row.label in labels]
     notes = {
         f"{place}:{note_id}": note
-        for place, dataset in enumerate((*train, *test))
+        for place, dataset in enumerate((*train, *test, *clean))
         for note_id, note in read_notes(dataset).items()
     }
     if missing := {row.note_id for row in judged} - notes.keys():
         raise DataError(f"note_labels: {len(missing):,} of the notes that they judge are not in notes")
+    first_clean = len(train) + len(test)
+    harmless = [note_id for note_id in notes if int(note_id.partition(":")[0]) >= first_clean]
+    judged += _harmless(harmless, [label for label in labels if label in harms], notes)
     return _with_splits(_corpus(labels, judged, notes))
+
+
+def _harmless(
+    note_ids: Sequence[str], harms: Sequence[str], notes: Mapping[str, tuple[NoteText, str]]
+) -> Iterator[_Judgement]:
+    """Some of the clean notes, by their text, judged free of each harm."""
+    drawn = sorted(note_ids, key=lambda note_id: _share(notes[note_id][0]))[: 2 * MAX_CLEAN]
+    for place, note_id in enumerate(drawn):
+        for label in harms:
+            yield _Judgement(note_id, label, 0.0, CLEAN if place % 2 else HARMLESS, 1.0)
 
 
 def read_notes(dataset: Dataset) -> dict[str, tuple[NoteText, str]]:
@@ -148,7 +172,7 @@ def _with_splits(corpus: Corpus) -> Corpus:
     out was not read before: a note whose text is also in a later split is left out of the earlier.
     """
     splits = corpus.splits.copy()
-    if unknown := sorted(set(splits) - {*SPLITS, ""}):
+    if unknown := sorted(set(splits) - {*SPLITS, HARMLESS, CLEAN, ""}):
         raise DataError(f"note_labels: column split: expected {', '.join(SPLITS)}, got {', '.join(unknown)}")
     if TRAIN in splits:
         splits[splits == ""] = TRAIN
@@ -157,10 +181,10 @@ def _with_splits(corpus: Corpus) -> Corpus:
         if not (known & (splits == DEV)).any():
             for place in np.flatnonzero(known & np.isin(splits, (TRAIN, ""))).tolist():
                 splits[place] = DEV if _share(corpus.notes[place]) < DEV_SHARE else TRAIN
-    later = {name: set(corpus.groups[splits == name].tolist()) for name in (DEV, TEST)}
-    barred = {TRAIN: later[DEV] | later[TEST], DEV: later[TEST], TEST: set()}
+    dev, test, clean = (set(corpus.groups[splits == name].tolist()) for name in (DEV, TEST, CLEAN))
+    barred = {TRAIN: dev | test, HARMLESS: dev | test | clean, DEV: test}
     placed = zip(corpus.groups.tolist(), splits.tolist(), strict=True)
-    kept = np.array([group not in barred[split] for group, split in placed])
+    kept = np.array([group not in barred.get(split, ()) for group, split in placed])
     return replace(corpus, splits=splits).take(kept)
 
 

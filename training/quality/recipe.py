@@ -19,7 +19,7 @@ from training.progress import Progress
 from training.quality.blend import ColumnBlend, Tuning, fit_blend
 from training.quality.columns import Column, columns_of
 from training.quality.config import QualityConfig
-from training.quality.corpus import DEV, TRAIN, Corpus
+from training.quality.corpus import DEV, HARMLESS, TRAIN, Corpus
 from training.quality.tower import Ids, Learning, TowerPlan, Windows, deep_logits, fit_tower, pooled
 from training.quality.wide import Choice, Labelled, SignalScale, Surface, fit_wide, stacked, wide_logits
 
@@ -110,7 +110,7 @@ def train_quality(config: QualityConfig, corpus: Corpus, checkpoint: Path, progr
         raise ConfigError(f"tower.window_tokens: {config.encoder} reads at most {encoder.max_tokens} tokens")
     reader = NoteReader(lexicons, encoder.tokenizer() if encoder else None, window_tokens=config.tower.window_tokens)
     progress("reading the notes", 0, 1)
-    learn, tune = (Notes.read(corpus.split(name), columns, reader) for name in (TRAIN, DEV))
+    learn, tune = (Notes.read(corpus.split(*names), columns, reader) for names in ((TRAIN, HARMLESS), (DEV,)))
     wide, choices = _fit_wides(learn, tune, columns, progress)
     tower = deep = None
     if encoder:

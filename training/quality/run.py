@@ -10,14 +10,14 @@ from typing import Any
 from features.sources import Dataset
 from models.bundle import Bundle, canonical_json
 from models.quality.scorer import QualityScorer
-from models.quality.settings import TASK
+from models.quality.settings import TASK, LabelKind
 from training.gates import Gate, gates_to_json
 from training.plots import draw_calibration, draw_precision_recall, draw_roc
 from training.progress import Progress
 from training.quality.card import write_card
 from training.quality.cleanness import flag_rates
 from training.quality.config import QualityConfig
-from training.quality.corpus import SPLITS, read_corpus
+from training.quality.corpus import CLEAN, HARMLESS, SPLITS, read_corpus
 from training.quality.evaluation import LabelEvaluation, evaluate
 from training.quality.recipe import QualityTraining, train_quality
 from training.quality.robustness import Robustness, measure_robustness
@@ -84,7 +84,8 @@ def run_quality(config: QualityConfig, data: QualityData, home: Path, bundles: P
     """
     progress("reading the data", 0, 1)
     digest = data.digest()
-    corpus = read_corpus(data.train, data.test)
+    harms = [name for name, one in config.labels.items() if one.kind == LabelKind.HARM]
+    corpus = read_corpus(data.train, data.test, clean=data.clean, harms=harms)
     same = hashlib.sha256(canonical_json({"data": digest, "config": config.model_dump(mode="json")})).hexdigest()
     training = train_quality(config, corpus, home / "checkpoints" / f"quality-{same[:16]}.pt", progress)
     shipped = ship(training.model, corpus, bundles, max_f1_lost=config.gates.max_int8_f1_lost, progress=progress)
@@ -95,7 +96,7 @@ def run_quality(config: QualityConfig, data: QualityData, home: Path, bundles: P
     report = {
         "task": TASK,
         "data_digest": digest,
-        "notes": {split: int((corpus.splits == split).sum()) for split in SPLITS},
+        "notes": {split: int((corpus.splits == split).sum()) for split in (*SPLITS, HARMLESS, CLEAN)},
         "encoder": config.encoder,
         "bundle_mb": sum(map(len, shipped.bundle.files.values())) / 1e6,
         "in_8_bits": shipped.in_8_bits,
@@ -103,7 +104,7 @@ def run_quality(config: QualityConfig, data: QualityData, home: Path, bundles: P
         "left_out": dict(training.left_out),
         "chosen": {name: _chosen(training, name) for name in training.blends},
         "robustness": {name: {**asdict(one), "drop": one.drop} for name, one in robustness.items()},
-        "flag_rates_on_clean_notes": flag_rates(scorer, data.clean, config.seed, progress),
+        "flag_rates_on_clean_notes": flag_rates(scorer, corpus),
         "gates": gates_to_json(gates),
     }
     return QualityRun(config, training, shipped, evaluations, robustness, gates, report)

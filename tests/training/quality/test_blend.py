@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from training.quality.blend import DEEP_WEIGHT, MIN_FLAGGED, NO_THRESHOLD, Tuning, fit_blend, threshold_for
+from training.quality.blend import (
+    DEEP_WEIGHT,
+    LEAST_THRESHOLD,
+    MIN_FLAGGED,
+    NO_THRESHOLD,
+    Tuning,
+    fit_blend,
+    threshold_for,
+)
 
 
 def made_up(n: int, *, seed: int = 0) -> Tuning:
@@ -65,3 +73,7 @@ def test_notes_of_equal_probability_are_flagged_together() -> None:
     y = np.array([1.0] * 11 + [0.0] + [0.0] * 20)
     assert threshold_for(y, p, 11 / 12) == 0.9
     assert threshold_for(y, p, 1.0) == NO_THRESHOLD
+
+
+def test_no_flag_says_less_than_likelier_than_not() -> None:
+    assert threshold_for(np.ones(50), np.linspace(0.01, 0.99, 50), 0.9) == LEAST_THRESHOLD

@@ -119,3 +119,16 @@ def test_without_any_judgement_there_is_nothing_to_learn(
     write_table(tmp_path, "notes", [{"note_id": "a", "body": "一"}])
     with pytest.raises(DataError, match="no dataset to learn from has note_labels"):
         read_corpus(open_notes(tmp_path))
+
+
+def test_clean_notes_have_no_harm_and_are_unknown_for_every_other_label(
+    folders: list[Path], write_notes: Callable[..., Path], open_notes: Callable[..., list[Dataset]], tmp_path: Path
+) -> None:
+    clean = open_notes(write_notes(tmp_path / "clean", "positive", [""], n=40))
+    corpus = read_corpus(open_notes(*folders), clean=clean, harms=["spam", "clickbait"])
+    of_clean = np.isin(corpus.splits, ("harmless", "clean"))
+    assert of_clean.sum() == 40
+    assert corpus.labels == ("abuse", "spam")
+    assert set(corpus.targets[of_clean, 1]) == {0.0}
+    assert np.isnan(corpus.targets[of_clean, 0]).all()
+    assert len(corpus.split("dev")) == len(read_corpus(open_notes(*folders)).split("dev"))

@@ -16,7 +16,6 @@ from training.__main__ import main
 from training.config import read_config
 from training.quality.comparison import compare
 from training.quality.config import QualityConfig
-from training.quality.corpus import read_notes
 from training.quality.run import QualityData, QualityRun, run_quality
 from training.runs import to_json
 from training.tracking import CHALLENGER, CHAMPION, Registry
@@ -59,16 +58,9 @@ def test_the_report_has_the_keys_that_were_agreed(run: QualityRun) -> None:
     }  # fmt: skip
 
 
-def test_notes_that_nothing_is_wrong_with_are_said_to_be_flagged_how_often(
-    run: QualityRun, plain: Path, open_notes: Callable[..., list[Dataset]]
-) -> None:
-    (dataset,) = open_notes(plain)
-    scorer = QualityScorer(run.bundle)
-    probability = scorer.score([note for note, _ in read_notes(dataset).values()]).probability
-    flagged = probability >= [label.threshold for label in scorer.settings.labels]
-    rates = run.report["flag_rates_on_clean_notes"]["plain"]
-    assert [rates["abuse"], rates["spam"]] == flagged.mean(axis=0).tolist()
-    assert rates["any"] == flagged.any(axis=1).mean() < 0.5
+def test_notes_that_nothing_is_wrong_with_are_learnt_from_and_flags_counted_on_others(run: QualityRun) -> None:
+    assert (run.report["notes"]["harmless"], run.report["notes"]["clean"]) == (50, 50)
+    assert run.report["flag_rates_on_clean_notes"] == {"spam": 0.0, "any": 0.0}  # abuse was not declared a harm
 
 
 def test_only_harms_are_evaded(run: QualityRun) -> None:
