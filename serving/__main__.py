@@ -1,4 +1,4 @@
-"""``python -m serving``: run the server, see to its API keys, rebuild its states, export, score everyone."""
+"""``python -m serving``: run the server, see to its keys, rebuild its states, export, score everyone and all notes."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from pathlib import Path
 import uvicorn
 from pydantic import ValidationError
 
+from models.pointer import pointer_path
 from serving.app import create_app
 from serving.errors import ServingError
 from serving.export import export_events
@@ -21,6 +22,8 @@ from serving.folding import Folder
 from serving.instants import now_us, to_us
 from serving.key_commands import create_key, list_keys, revoke_key
 from serving.logs import configure_logging
+from serving.quality import QUALITY
+from serving.score_notes import score_notes
 from serving.security import Scope
 from serving.settings import Settings
 from serving.store.stores import only_server, open_stores
@@ -88,6 +91,15 @@ def _rebuild_state(settings: Settings, _: argparse.Namespace) -> None:
     print("\nevery state is rebuilt", file=sys.stderr)
 
 
+def _score_notes(settings: Settings, _: argparse.Namespace) -> None:
+    async def score() -> None:
+        async for n_scored, n_notes in score_notes(settings, clock=now_us):
+            print(f"\rnotes scored: {n_scored:,} of {n_notes:,}", end="", file=sys.stderr)
+
+    asyncio.run(score())
+    print("\nevery note is scored", file=sys.stderr)
+
+
 def _export_events(settings: Settings, options: argparse.Namespace) -> None:
     async def export() -> None:
         async with open_stores(settings) as stores:
@@ -105,6 +117,8 @@ def _score_all(settings: Settings, options: argparse.Namespace) -> None:
         raise ServingError(f"score-all needs {error.name}: pip install '.[serve,batch]'") from error
     n_users = asyncio.run(score_all(settings, out=options.out, as_of=options.as_of, block=options.block))
     print(f"{n_users:,} users are scored in {options.out}", file=sys.stderr)
+    if pointer_path(settings.bundles, QUALITY.model, "champion").exists():
+        _score_notes(settings, options)
 
 
 def _instant(text: str) -> int:
@@ -158,11 +172,13 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=list_keys)
     rebuild = commands.add_parser("rebuild-state", help="make every state anew from the journal; servers may run")
     rebuild.set_defaults(command=_rebuild_state)
+    notes = commands.add_parser("score-notes", help="score all notes anew, for the lists; servers may run")
+    notes.set_defaults(command=_score_notes)
     export = commands.add_parser("export-events", help="write the journal as a dataset (CSV); servers may run")
     export.add_argument("--out", type=Path, required=True, help="a folder that is not there yet, or empty")
     export.add_argument("--since", type=_instant, default=0, help="only events that occurred then or later")
     export.set_defaults(command=_export_events)
-    score = commands.add_parser("score-all", help="score everyone, to Parquet files and to the lists; servers may run")
+    score = commands.add_parser("score-all", help="score all users, to files and to the lists, and all notes")
     score.add_argument("--out", type=Path, required=True, metavar="DIR", help="a run that stopped here goes on")
     score.add_argument("--as-of", type=_instant, metavar="INSTANT", help="seeing nothing at or after it (now)")
     score.add_argument("--block", type=_positive, metavar="N", help="users in a file (1000)")

@@ -22,11 +22,14 @@ from serving.instants import Clock, now_us
 from serving.lists import UserLists
 from serving.metrics import Metrics
 from serving.middleware import Edge
+from serving.note_lists import NoteLists
+from serving.notes import Notes
 from serving.openapi import DescribedApi
+from serving.quality import QUALITY, NoteScoring
 from serving.rate_limits import RateLimits
 from serving.retention import Retention
 from serving.rights import Rights
-from serving.routers import events, health, inference, lists, models, rights, users
+from serving.routers import events, health, inference, lists, models, notes, rights, users
 from serving.security import KeyRing
 from serving.settings import Settings
 from serving.slots import Slots
@@ -39,6 +42,7 @@ _log = logging.getLogger(__name__)
 VERSION: Final = "0.1.0"
 _FIRST_REPAIR_S: Final = 2
 _SWEEP_S: Final = 3600
+_NOTE_SWEEP_S: Final = 60
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> FastAPI:
@@ -59,7 +63,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans would hold paths, and so ids
     )
-    resources = users, inference, lists, rights, events, models, health
+    resources = users, inference, lists, rights, notes, events, models, health
     # As they are: through an included router FastAPI searches twice, and asks each of its routes for its context.
     app.router.routes[:0] = chain.from_iterable(resource.router.routes for resource in resources)
     # In place of Starlette's own stack, whose layers turn errors into answers as Edge does.
@@ -74,11 +78,13 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
         _log.warning("open access: every request is answered without a key")
     stack.enter_context(only_server(settings))
     stores = await stack.enter_async_context(open_stores(settings))
-    workers = stack.enter_context(closing(Workers()))
+    workers = Workers(n_threads=settings.note_threads, max_pieces=settings.max_notes_waiting)
+    stack.enter_context(closing(workers))
     services = _services(settings, stores, workers, metrics, clock)
     await _first_repair(services)
     await services.slots.follow()
     await stack.enter_async_context(repeated(services.slots.follow, every_s=settings.poll_s))
+    await stack.enter_async_context(repeated(services.notes.sweep, every_s=_NOTE_SWEEP_S))
     await stack.enter_async_context(repeated(services.retention.sweep, every_s=_SWEEP_S))
     for repair in (services.folder.repair, services.rights.finish_pending):
         await stack.enter_async_context(repeated(repair, every_s=settings.repair_s))
@@ -100,6 +106,7 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
     journal = measured(stores.journal, "journal", metrics.store)
     keys = measured(stores.keys, "keys", metrics.store)
     states = measured(stores.states, "states", metrics.store)
+    kept_notes = measured(stores.notes, "notes", metrics.store)
     erasures = measured(stores.erasures, "erasures", metrics.store)
     retention = Retention(
         journal,
@@ -110,7 +117,8 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
     )
     scores = measured(stores.scores, "scores", metrics.store)
     folder = Folder(journal, states, workers)
-    slots = Slots(settings.bundles, [CHURN], metrics=metrics, clock=clock)
+    slots = Slots(settings.bundles, [CHURN, QUALITY], metrics=metrics, clock=clock)
+    metrics.notes_waiting.set_function(lambda: workers.n_pieces)
     return Services(
         journal=journal,
         states=states,
@@ -123,9 +131,22 @@ def _services(settings: Settings, stores: Stores, workers: Workers, metrics: Met
         slots=slots,
         folder=folder,
         ingest=Ingest(journal, folder, metrics=metrics, clock=clock),
+        notes=Notes(
+            kept_notes,
+            workers,
+            days=settings.retention_notes_days,
+            near_duplicates_among=settings.near_duplicates_among,
+            metrics=metrics,
+            clock=clock,
+        ),
+        quality=NoteScoring(
+            slots, kept_notes, workers, timeout_s=settings.note_timeout_s, metrics=metrics, clock=clock
+        ),
+        note_lists=NoteLists(measured(stores.note_scores, "note_scores", metrics.store)),
+        required_models=settings.required_models,
         churn=ChurnScoring(slots, folder, workers, retention, metrics=metrics, clock=clock),
         inference=Inference(workers),
-        rights=Rights(erasures, journal, states, scores, metrics=metrics, clock=clock),
+        rights=Rights(erasures, journal, states, scores, kept_notes, metrics=metrics, clock=clock),
         retention=retention,
         lists=UserLists(scores),
         workers=workers,

@@ -7,21 +7,20 @@ so that one that was cut, changed or brought to another list is refused instead 
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Final
+from typing import Any, Final
 
 from serving.errors import FieldProblem, InvalidError
-from serving.store.scores import Position, ScoreQuery
 
 _N_DIGEST: Final = 12
 
 
-def write_cursor(query: ScoreQuery, place: Position) -> str:
-    """The cursor of a place in a list."""
+def write_cursor(query: tuple[Any, ...], place: tuple[Any, ...]) -> str:
+    """The cursor of a place in the list that a query describes; both of plain JSON values."""
     written = json.dumps(place).encode()
     return urlsafe_b64encode(_digest(query, written) + written).decode()
 
 
-def read_cursor(query: ScoreQuery, cursor: str) -> Position:
+def read_cursor(query: tuple[Any, ...], cursor: str) -> Any:
     """The place that ``write_cursor`` wrote down for this list; InvalidError for any other text."""
     try:
         content = urlsafe_b64decode(cursor)
@@ -31,9 +30,8 @@ def read_cursor(query: ScoreQuery, cursor: str) -> Position:
     if urlsafe_b64encode(content).decode() != cursor or digest != _digest(query, written):
         detail = "is not one that this list gave"
         raise InvalidError(f"the cursor {detail}", errors=[FieldProblem("/query/cursor", "bad_cursor", detail)])
-    probability, user_id = json.loads(written)
-    return probability, user_id
+    return tuple(json.loads(written))
 
 
-def _digest(query: ScoreQuery, written: bytes) -> bytes:
+def _digest(query: tuple[Any, ...], written: bytes) -> bytes:
     return hashlib.sha256(json.dumps(query).encode() + written).digest()[:_N_DIGEST]

@@ -20,6 +20,9 @@ from serving.ingest import Ingest
 from serving.json_body import JsonRequest, load_json
 from serving.lists import UserLists
 from serving.metrics import Metrics
+from serving.note_lists import NoteLists
+from serving.notes import Notes
+from serving.quality import NoteScoring
 from serving.retention import Retention
 from serving.rights import Rights
 from serving.security import KeyRing, Scope
@@ -47,6 +50,10 @@ class Services:
     folder: Folder
     ingest: Ingest
     churn: ChurnScoring
+    notes: Notes
+    quality: NoteScoring
+    note_lists: NoteLists
+    required_models: frozenset[str]
     rights: Rights
     retention: Retention
     lists: UserLists
@@ -182,6 +189,10 @@ def services_of(request: Request) -> Services:
 
 UserScoring = Annotated[ChurnScoring, Depends(Door(attrgetter("churn"), Scope.SCORE))]
 FactIngest = Annotated[Ingest, Depends(Door(attrgetter("ingest"), Scope.INGEST))]
+NoteIngest = Annotated[Notes, Depends(Door(attrgetter("notes"), Scope.INGEST))]
+StoredNotes = Annotated[Notes, Depends(Door(attrgetter("notes"), Scope.SCORE, Scope.ADMIN))]
+QualityScoring = Annotated[NoteScoring, Depends(Door(attrgetter("quality"), Scope.SCORE))]
+ListedNotes = Annotated[NoteLists, Depends(Door(attrgetter("note_lists"), Scope.SCORE, Scope.ADMIN))]
 UserRights = Annotated[Rights, Depends(Door(attrgetter("rights"), Scope.PRIVACY))]
 LiveSlots = Annotated[Slots, Depends(Door(attrgetter("slots"), Scope.SCORE, Scope.ADMIN))]
 ListServices = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE, Scope.ADMIN))]

@@ -14,6 +14,7 @@ _STORE_S: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 _BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 _AGE_S: Final = (60, 600, 3_600, 6 * 3_600, *(days * 86_400 for days in (1, 3, 7, 14, 30, 60, 90)))
 _LAG_S: Final = (1, 5, 15, 60, 300, 900, 3_600, 6 * 3_600, 86_400, 7 * 86_400)
+_QUALITY: Final = tuple(range(5, 100, 5))
 _PROBABILITY: Final = tuple(n / 20 for n in range(1, 20))
 
 
@@ -63,7 +64,10 @@ class Metrics:
             *("method", "route", "outcome", "model", "version"),
         )
         self.batch_size = self._distribution(
-            "batch_size", "Users to score, events to ingest or rows to infer in a request.", _BATCH, "operation"
+            "batch_size",
+            "Users or notes to score, events to ingest or rows to infer in a request.",
+            _BATCH,
+            "operation",
         )
         self.in_flight = self._gauge("in_flight_requests", "Requests under way.")
         self.overloads = self._counter("overloads", "Requests refused because too many were under way.")
@@ -75,6 +79,14 @@ class Metrics:
         self.feature_age = self._distribution(
             "feature_age_seconds", "How long before its score a scored user's latest known event was.", _AGE_S
         )
+        self.notes_scored = self._counter(
+            "notes_scored", "Notes answered, by decision or why there is none.", "model", "version", "outcome"
+        )
+        self.quality = self._distribution(
+            "note_quality", "Quality scores answered, 0 to 100.", _QUALITY, "model", "version"
+        )
+        self.notes_waiting = self._gauge("notes_waiting", "Notes waiting for their scores or being scored.")
+        self.notes_stored = self._gauge("notes_stored", "Notes stored, as last counted.")
         self.events = self._counter("ingest_events", "Events received, by what became of them.", "result")
         self.ingest_lag = self._distribution(
             "ingest_lag_seconds", "How long after it occurred a stored event was received.", _LAG_S
@@ -100,7 +112,7 @@ class Metrics:
 
     def forget(self, model: str, version: str) -> None:
         """Drop what was counted by a version: a server that lives through many releases keeps the last few."""
-        for metric in (self.latency, self.scores, self.probability):
+        for metric in (self.latency, self.scores, self.probability, self.notes_scored, self.quality):
             metric.remove_by_labels({"model": model, "version": version})
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -31,6 +31,7 @@ _ADDED: Final[list[tuple[type[BaseModel], JsonSchemaMode]]] = [
     (InferRequest, "validation"),
 ]
 _USER: Final = "/v1/users/{user_id}"
+_NOTE: Final = "/v1/notes/{note_id}"
 _FASTAPI_ONLY: Final = ("HTTPValidationError", "ValidationError")
 
 
@@ -71,7 +72,7 @@ def _refusals(method: str, path: str, operation: dict[str, Any]) -> Iterator[typ
         yield InvalidError
     if path == "/v2/health/ready":
         yield NotReadyError
-    if path.startswith("/v2/models") or (method, path) == ("get", _USER):
+    if path.startswith("/v2/models") or (method, path) in (("get", _USER), ("get", _NOTE)):
         yield NotFoundError
-    if (method, path) == ("put", _USER):
+    if (method, path) in (("put", _USER), ("put", _NOTE)):
         yield ErasedUserError

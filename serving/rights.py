@@ -14,6 +14,7 @@ from serving.instants import Clock
 from serving.metrics import Metrics
 from serving.store.erasure import Erasable, ErasureLog
 from serving.store.journal import Journal, JournalHeld
+from serving.store.notes import NotesHeld, NoteStore
 from serving.store.scores import Score, ScoreStore
 from serving.store.state import StateStore, StoredState
 
@@ -28,6 +29,7 @@ class Held(NamedTuple):
     journal: JournalHeld
     state: StoredState | None
     scores: Sequence[Score]
+    notes: NotesHeld | None
 
 
 class Erased(NamedTuple):
@@ -46,6 +48,7 @@ class Rights:
         journal: Journal,
         states: StateStore,
         scores: ScoreStore,
+        notes: NoteStore,
         *,
         metrics: Metrics,
         clock: Clock,
@@ -53,22 +56,24 @@ class Rights:
         self._erasures = erasures
         self._journal = journal
         self._states = states
-        self._metrics = metrics
         self._scores = scores
+        self._notes = notes
+        self._metrics = metrics
         self._clock = clock
         self._stores: Mapping[str, Erasable] = {  # states are made from facts, and scores from states
             "journal": journal,
             "states": states,
             "scores": scores,
+            "notes": notes,
         }
 
     async def held(self, user_id: str) -> Held:
         """All that is held of a user; NotFoundError for one of whom nothing is."""
         facts, state = await self._journal.held(user_id), await self._states.held(user_id)
-        scores = await self._scores.held(user_id)
-        if not (facts or state or scores):
+        scores, notes = await self._scores.held(user_id), await self._notes.held(user_id)
+        if not (facts or state or scores or notes):
             raise NotFoundError("nothing is held of this user")
-        return Held(facts or _NOTHING, state, scores or [])
+        return Held(facts or _NOTHING, state, scores or [], notes)
 
     async def erase(self, user_id: str) -> Erased:
         """Erase a user; to erase again changes nothing."""

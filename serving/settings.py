@@ -38,6 +38,20 @@ class Settings(BaseSettings):
     )
     open_access: bool = Field(default=False, description="Answer without API keys: for development only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="The least to log.")
+    required_models: frozenset[Literal["churn", "quality"]] = Field(
+        default=frozenset(("churn",)), description="The models without whose champion the server is not ready."
+    )
+    note_threads: int = Field(default=2, gt=0, le=256, description="How many threads score notes.")
+    note_timeout_s: float = Field(default=5, gt=0, description="How long a request waits for its notes' scores.")
+    max_notes_waiting: int = Field(
+        default=1_000, ge=200, description="How many notes may wait for their scores at once."
+    )
+    near_duplicates_among: int = Field(
+        default=1_000_000, ge=0, description="Among how many of the newest notes near-duplicates are looked for."
+    )
+    retention_notes_days: int = Field(
+        default=3 * 365, gt=0, le=36_500, description="How long after its last change a note is kept."
+    )
     retention_events_days: int = Field(
         default=3 * 365,
         gt=RETAINED_DAYS,

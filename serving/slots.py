@@ -34,8 +34,6 @@ S = TypeVar("S", bound=Scorer)
 
 _log = logging.getLogger(__name__)
 
-_WARM_UP: Final = (1, 1_000)
-"""The batch sizes that a model answers before it goes live."""
 _VERSIONS_KEPT: Final = 3
 """How many versions that left a slot are still counted."""
 
@@ -44,12 +42,15 @@ _VERSIONS_KEPT: Final = 3
 class Task(Generic[S]):
     """A kind of model: its name, what makes a scorer of a bundle, and a dummy inference on a number of rows.
 
-    ``canary`` raises BundleError for an answer that can't be right.
+    ``canary`` raises BundleError for an answer that can't be right; before it goes live, a model answers ``warm_up``
+    rows. ``takes_rows`` where each of its tensors has a row for each thing asked about.
     """
 
     model: str
     scorer: Callable[[Bundle], S]
     canary: Callable[[S, int], None]
+    warm_up: Sequence[int] = (1, 1_000)
+    takes_rows: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class LiveModel(Generic[S]):
     pointer: Pointer
     loaded_at: int
     scorer: S
+    takes_rows: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Slots:
         path = self._bundles / task.model / digest
         try:
             scorer = task.scorer(read_bundle(path))
-            for n_rows in _WARM_UP:
+            for n_rows in task.warm_up:
                 task.canary(scorer, n_rows)
         except (BundleError, ContractError):
             raise
@@ -169,7 +171,7 @@ class Slots:
     def _swap(self, slot: _Slot, pointer: Pointer, scorer: Scorer) -> None:
         before = slot.live
         self._set_refusal(slot, None)
-        slot.live = LiveModel(slot.task.model, slot.role, pointer, self._clock(), scorer)
+        slot.live = LiveModel(slot.task.model, slot.role, pointer, self._clock(), scorer, slot.task.takes_rows)
         if before:
             self._retire(slot, before.pointer.version)
         self._metrics.slot_version.labels(**_where(slot), version=pointer.version).set(1)

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from features.errors import DataError
 from features.text.aligned import Span
+from features.text.findings import Field
 from features.text.lexicons import NAMES, Lexicons
 from features.text.segment import segment
 from features.text.signals import Signals
@@ -23,8 +24,13 @@ from models.runtime import OnnxRunner, verify_golden
 TOKENIZER: Final = "tokenizer.json"
 EXAMPLES: Final = "examples.json"
 
+_FIELDS: Final[tuple[Field, ...]] = ("title", "body")
+
 _MAX_WORDS: Final = 64
 """How many words of a field are tried when its words are attributed: the first."""
+
+_MAX_CHARS: Final = 500
+"""How much of a long body is read then: each word costs a score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +49,7 @@ class QualityScores:
 class WordAttribution(NamedTuple):
     """A word of the original text, and by how much it raises the logit of a label: without it, the logit is lower."""
 
-    field: str
+    field: Field
     span: Span
     contribution: float
 
@@ -91,24 +97,28 @@ class QualityScorer:
         signals = [one for part in read for one in part.signals]
         return QualityScores(whole[PROBABILITY], whole[QUALITY][:, 0], whole.get(EMBEDDING), signals)
 
-    def attribute(self, note: NoteText, label: int) -> list[WordAttribution]:
-        """What each of the first words of a note adds to a label's logit, by leaving it out (occlusion, Zeiler 2014).
+    def attribute(self, note: NoteText, labels: Sequence[int]) -> list[list[WordAttribution]]:
+        """Per label, what each of the first words of a note adds to its logit, the heaviest first.
 
-        The heaviest first. Takes as many scores as the note has words.
+        By leaving each word out (occlusion, Zeiler and Fergus 2014); of a body, its first 500 characters are read,
+        without the rest. Takes as many scores as there are words.
         """
+        note = note._replace(body=note.body[:_MAX_CHARS])
         words = [(field, span) for field, span in self._words(note) if span.end > span.start]
         without = [_without(note, field, span) for field, span in words]
-        probability = self.score([note, *without]).probability[:, label].astype(np.float64)
-        logit = np.log(probability.clip(1e-6, 1 - 1e-6)) - np.log1p(-probability.clip(1e-6, 1 - 1e-6))
-        found = [
-            WordAttribution(field, span, float(logit[0] - logit[place]))
-            for place, (field, span) in enumerate(words, start=1)
+        probability = self.score([note, *without]).probability[:, labels].astype(np.float64).clip(1e-6, 1 - 1e-6)
+        logit = np.log(probability) - np.log1p(-probability)
+        return [
+            sorted(
+                (WordAttribution(*word, float(by)) for word, by in zip(words, own[0] - own[1:], strict=True)),
+                key=lambda one: -abs(one.contribution),
+            )
+            for own in logit.T
         ]
-        return sorted(found, key=lambda one: -abs(one.contribution))
 
-    def _words(self, note: NoteText) -> Iterator[tuple[str, Span]]:
+    def _words(self, note: NoteText) -> Iterator[tuple[Field, Span]]:
         (signals,) = self._reader.read([note]).signals
-        for name, field in zip(NoteText._fields, signals.note.fields, strict=True):
+        for name, field in zip(_FIELDS, signals.note.fields, strict=True):
             at, n_words = 0, 0
             for word in segment(field.normalised.text):
                 start, at = at, at + len(word)

@@ -1,5 +1,7 @@
 """Health: is it alive, is it ready, how is it doing. Open to all, for orchestrators; nothing here names a user."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -9,8 +11,9 @@ from serving.churn import CHURN
 from serving.deps import Services, services_of
 from serving.errors import StoreError
 from serving.middleware import call_of
+from serving.quality import QUALITY
 from serving.schemas.health import Alive, Readiness
-from serving.slots import Slots
+from serving.slots import Slots, Task
 
 router = APIRouter(tags=["health"])
 
@@ -40,8 +43,13 @@ async def metrics(request: Request) -> Response:
 
 
 async def checks_of(services: Services) -> dict[str, str]:
-    """What scoring needs, each ``ok`` or what is wrong with it."""
-    return {"stores": await _stores(services), "churn": _champion(services.slots)}
+    """What scoring needs, each ``ok`` or what is wrong with it; a model that may be absent is named once it is live."""
+    checks = {"stores": await _stores(services)}
+    for task in (CHURN, QUALITY):
+        state = _champion(services.slots, task)
+        if state != "no_model" or task.model in services.required_models:
+            checks[task.model] = state
+    return checks
 
 
 async def _stores(services: Services) -> str:
@@ -55,12 +63,12 @@ async def _stores(services: Services) -> str:
     return "ok"
 
 
-def _champion(slots: Slots) -> str:
-    live = slots.champion(CHURN)
+def _champion(slots: Slots, task: Task[Any]) -> str:
+    live = slots.champion(task)
     if live is None:
         return "no_model"
     try:
-        CHURN.canary(live.scorer, 1)
+        task.canary(live.scorer, 1)
     except BundleError:
         return "failed"
     return "ok"

@@ -123,6 +123,8 @@ def _metadata(slots: Slots, found: LiveModel[Any]) -> ModelMetadata:
 async def _infer(services: Services, request: Request, found: LiveModel[Any]) -> Response:
     call = call_of(request)
     call.model, call.version = found.model, found.pointer.version
+    if not found.takes_rows:
+        raise BadRequestError("this model's tensors are no rows of things asked about: ask POST /v1/notes:score")
     body = _decompressed(await request.body(), request.headers.get("content-encoding"), services.max_body_bytes)
     asked, behind = read_request(Framed(body, _json_length(request.headers.get(JSON_LENGTH))))
     n_rows, runner = asked.inputs[0].shape[0], found.scorer.runner

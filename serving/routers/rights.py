@@ -13,8 +13,9 @@ from serving.middleware import call_of
 from serving.routers.users import UserId
 from serving.schemas.base import Id
 from serving.schemas.lists import ScoredBy
-from serving.schemas.rights import EventsHeld, ProfileHeld, ScoreHeld, StateHeld, UserErased, UserHeld
+from serving.schemas.rights import EventsHeld, NotesHeld, ProfileHeld, ScoreHeld, StateHeld, UserErased, UserHeld
 from serving.store.journal import EventsHeld as EventsKept
+from serving.store.notes import NotesHeld as NotesKept
 from serving.store.scores import Score
 from serving.store.state import StoredState
 
@@ -24,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
 @router.get("/users/{user_id}")
 async def get_user(user_id: UserId, rights: UserRights, request: Request) -> UserHeld:
     """Say all that is held of a user, in every store."""
-    facts, state, scores = await rights.held(user_id)
+    facts, state, scores, notes = await rights.held(user_id)
     return UserHeld(
         **call_of(request).meta,
         user_id=user_id,
@@ -34,6 +35,7 @@ async def get_user(user_id: UserId, rights: UserRights, request: Request) -> Use
         n_mentions=facts.n_mentions,
         state=_state(state) if state else None,
         scores=[_score(one) for one in scores],
+        notes=_notes(notes) if notes else None,
     )
 
 
@@ -64,6 +66,10 @@ def _events(kept: EventsKept) -> EventsHeld:
     return EventsHeld(
         event=kept.event, n=kept.n, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at)
     )
+
+
+def _notes(kept: NotesKept) -> NotesHeld:
+    return NotesHeld(n=kept.n_notes, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at))
 
 
 def _score(score: Score) -> ScoreHeld:

@@ -39,6 +39,14 @@ class StateHeld(BaseModel):
     n_days: int | None
 
 
+class NotesHeld(BaseModel):
+    """The notes by the user: how many, when the first was put, and when one last changed."""
+
+    n: int
+    first_at: datetime
+    last_at: datetime
+
+
 class ScoreHeld(BaseModel):
     """The latest score at one horizon, as lists have it."""
 
@@ -65,6 +73,7 @@ class UserHeld(Answer):
     n_mentions: int
     state: StateHeld | None
     scores: list[ScoreHeld]
+    notes: NotesHeld | None
 
 
 class UserErased(Answer):

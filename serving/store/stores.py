@@ -12,10 +12,14 @@ from serving.store.database import Database
 from serving.store.erasure import ErasureLog
 from serving.store.journal import Journal
 from serving.store.keys import KeyStore
+from serving.store.note_scores import NoteScoreStore
+from serving.store.notes import NoteStore
 from serving.store.scores import ScoreStore
 from serving.store.sql_erasures import SqlErasures
 from serving.store.sql_journal import SqlJournal
 from serving.store.sql_keys import SqlKeys
+from serving.store.sql_note_scores import SqlNoteScores
+from serving.store.sql_notes import SqlNotes
 from serving.store.sql_scores import SqlScores
 from serving.store.sqlite_file import open_sqlite, server_lock
 from serving.store.sqlite_states import SqliteStates
@@ -31,6 +35,8 @@ class Stores(NamedTuple):
     keys: KeyStore
     erasures: ErasureLog
     states: StateStore
+    notes: NoteStore
+    note_scores: NoteScoreStore
     scores: ScoreStore
 
 
@@ -50,7 +56,15 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     async with AsyncExitStack() as stack:
         database = await _journal_database(settings, stack)
         states = await _states(settings, stack, database)
-        yield Stores(SqlJournal(database), SqlKeys(database), SqlErasures(database), states, SqlScores(database))
+        yield Stores(
+            SqlJournal(database),
+            SqlKeys(database),
+            SqlErasures(database),
+            states,
+            SqlNotes(database),
+            SqlNoteScores(database),
+            SqlScores(database),
+        )
 
 
 async def _journal_database(settings: Settings, stack: AsyncExitStack) -> Database:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 METADATA: Final = MetaData()
 
@@ -80,6 +80,68 @@ PENDING_ERASURES: Final = Table(
     "pending_erasures",
     METADATA,
     Column("user_id", Text, primary_key=True),
+)
+
+NOTES: Final = Table(
+    "notes",
+    METADATA,
+    Column("note_no", _SEQ, primary_key=True, autoincrement=True),
+    Column("note_id", Text, nullable=False),
+    Column("author_id", Text),
+    Column("category", Text),
+    Column("published_at", BigInteger),
+    Column("content", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("stored_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("ix_notes_note_id", "note_id", unique=True),
+    Index("ix_notes_author_id", "author_id"),
+    Index("ix_notes_updated_at", "updated_at"),
+    sqlite_autoincrement=True,
+)
+
+NOTE_BANDS: Final = Table(
+    "note_bands",
+    METADATA,
+    Column("band", BigInteger, primary_key=True, autoincrement=False),
+    Column("note_no", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+NOTE_SCORES: Final = Table(
+    "note_scores",
+    METADATA,
+    Column("note_id", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("author_id", Text),
+    Column("category", Text),
+    Column("known_since", BigInteger, nullable=False),
+    Column("quality", Float, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("scored_at", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Index("ix_note_scores_quality", "quality", "note_id"),
+    Index("ix_note_scores_decision", "decision", "quality", "note_id"),
+    Index("ix_note_scores_author_id", "author_id", "quality", "note_id"),
+    Index("ix_note_scores_category", "category", "quality", "note_id"),
+    Index("ix_note_scores_known_since", "known_since", "note_id"),
+    sqlite_with_rowid=False,
+)
+
+NOTE_LABELS: Final = Table(
+    "note_labels",
+    METADATA,
+    Column("note_id", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("flagged", Boolean, nullable=False),
+    Index("ix_note_labels_probability", "label", "probability", "note_id"),
+    sqlite_with_rowid=False,
 )
 
 SCORE_RUNS: Final = Table(

@@ -1,4 +1,4 @@
-"""A tiny real churn model, released as the agent releases, and the app around it with a clock that tests hold."""
+"""Tiny real models, released as the agent releases, and the app around it with a clock that tests hold."""
 
 import http.client
 import io
@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,11 +28,16 @@ from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
 from pythonjsonlogger.json import JsonFormatter
 
+from features.ngrams import N_BUCKETS, SHELVES, hashed_ngrams
+from features.text.lexicons import Lexicons
+from features.text.signals import N_SIGNALS
 from features.user import CHURN_FEATURES
 from models.bundle import GOLDEN, MODEL, Bundle, Golden, write_bundle
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 from models.contract import Contract
 from models.pointer import Pointer, write_pointer
+from models.quality.parts import Blend, QualityParts, WidePart
+from models.quality.settings import Label, LabelKind, QualitySettings
 from serving.app import create_app
 from serving.settings import Settings
 from serving.store.database import Database
@@ -82,6 +89,34 @@ def churn_golden(bias: float, *, activation: str) -> Golden:
     return Golden({INPUT: features}, {OUTPUT: answers.astype(np.float32)})
 
 
+LABELS = (
+    Label("spam", LabelKind.HARM, threshold=0.5, precision=0.9),
+    Label("useful", LabelKind.MERIT, threshold=0.5, precision=0.9),
+    Label("story", LabelKind.NEUTRAL, threshold=0.5, precision=0.9),
+)
+WORDS = ("微信", "攻略", "昨天")
+
+
+@cache
+def quality_bundle(weight: float) -> Bundle:
+    """Each label is likely where its word stands: P = sigmoid(weight / square root of the n-grams - 2)."""
+    from training.quality.export import export_quality  # brings torch, which tests of users need not wait for
+    from training.quality.recipe import QualityModel
+
+    table = np.zeros((N_BUCKETS, len(LABELS)), np.float16)
+    for column, (first, second) in enumerate(WORDS):
+        for place in (1, 2):  # title and body
+            whole, *parts = (hashed_ngrams(text, field=place)[0] for text in (first + second, first, second))
+            table[[one for one in whole if one in SHELVES[2] and one not in np.concatenate(parts)], column] = weight
+    zeros, ones = np.zeros(len(LABELS), np.float32), np.ones(len(LABELS), np.float32)
+    scale = np.zeros(N_SIGNALS, np.float32), np.ones(N_SIGNALS, np.float32)
+    wide = WidePart(table, np.ones_like(table), *scale, np.zeros((N_SIGNALS, len(LABELS)), np.float32), zeros - 2)
+    parts = QualityParts(wide, Blend(zeros, ones, ones, ones, zeros))
+    settings = QualitySettings(LABELS, "none", None, promote_from=70, limit_below=25)
+    with TemporaryDirectory() as folder:
+        return export_quality(QualityModel(settings, (), parts, None, Lexicons.load()), None, Path(folder))
+
+
 @dataclass
 class Registry:
     """Stands for the release agent: writes bundles and moves pointers."""
@@ -103,14 +138,19 @@ class Registry:
         made = {MODEL: graph, GOLDEN: churn_golden(bias, activation=activation).encode()}
         return write_bundle(self.folder / "churn", contract or SETTINGS.contract(), made | (files or {}))
 
-    def point(self, digest: str, role: str = "champion") -> Pointer:
+    def point(self, digest: str, role: str = "champion", *, model: str = "churn") -> Pointer:
         self.n_releases += 1
         pointer = Pointer(digest, str(self.n_releases), "2025-04-30T00:00:00Z", {"auc": 0.8})
-        write_pointer(self.folder, "churn", role, pointer)
+        write_pointer(self.folder, model, role, pointer)
         return pointer
 
     def release(self, bias: float = 0.0, role: str = "champion") -> Pointer:
         return self.point(self.bundle(bias).digest, role)
+
+    def release_quality(self, weight: float = 40.0, role: str = "champion") -> Pointer:
+        made = quality_bundle(weight)
+        bundle = write_bundle(self.folder / "quality", made.contract, made.files)
+        return self.point(bundle.digest, role, model="quality")
 
 
 @dataclass

@@ -46,12 +46,16 @@ def address(request, make_world, listen, tmp_path_factory):
     asyncio.run(add_key(world.settings))
     world.registry.release()
     world.registry.release(1.0, role="challenger")
+    world.registry.release_quality()
     with listen(world.app()) as address:
         yield f"http://{address}"
 
 
 HARD_TO_SAY = {
     "/v1/users:score": "an instant must have come, and horizons must be the model's",
+    "/v1/notes:score": "a note has an id or a body, and few can be explained",
+    "/v1/notes": "some parameters need a label, and a cursor must be of this list",
+    "/v1/notes/{note_id}": "a note must be stored, and published in the past",
     "/v1/users": "a horizon must have been scored, and a cursor be one that was given",
     "/v1/users.csv": "a horizon must have been scored",
     "/v1/users/{user_id}": "a registration must have happened, and the user be known and not erased",

@@ -38,6 +38,7 @@ def scraped(make_world, tmp_path_factory):
     """What a server answers to a scrape after every kind of traffic."""
     world = make_world(tmp_path_factory.mktemp("metrics"))
     world.registry.release()
+    world.registry.release_quality()
     occurred_at = (world.clock.now - timedelta(hours=1)).isoformat()
     events = [{"event_id": str(n), "user_id": "u", "event": "open", "occurred_at": occurred_at} for n in range(3)]
     row = {"name": "features", "shape": [1, 11], "datatype": "FP32", "data": [1] * 11}
@@ -46,6 +47,7 @@ def scraped(make_world, tmp_path_factory):
         client.post("/v1/users:score", json={"user_ids": ["u", "v"]})
         client.post("/v1/users:score", json={})
         client.post("/v2/models/churn/infer", json={"inputs": [row]})
+        client.post("/v1/notes:score", json={"notes": [{"body": "今天加微信"}]})
         client.app.state.services.states._file._here.close()
         client.post("/v1/users:score", json={"user_ids": ["u"]})
         return client.get("/metrics").text

@@ -14,13 +14,21 @@ ROUTES = {
     "/v1/events": {"events": [EVENT]},
     "/v1/users:score": {"user_ids": [SECRET]},
     "/v1/users/u1": {"n_followers": 1},
+    "/v1/notes:score": {"notes": [{"note_id": SECRET}]},
+    "/v1/notes/n1": {"body": SECRET},
     "/v2/models/churn/infer": {"inputs": [{"name": "features", "shape": [1, 1], "datatype": SECRET, "data": [1]}]},
 }  # fmt: skip
 """Routes that read a body, each with one that it knows."""
 
 
+@pytest.fixture(autouse=True)
+def quality(world):
+    """Notes can be scored too."""
+    world.registry.release_quality()
+
+
 def send(client, path, content, **headers):
-    method = "PUT" if path.startswith("/v1/users/") else "POST"
+    method = "PUT" if path.startswith(("/v1/users/", "/v1/notes/")) else "POST"
     return client.request(method, path, content=content, headers=JSON | headers)
 
 

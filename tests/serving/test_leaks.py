@@ -35,6 +35,8 @@ BODIES = [
     {"user_ids": [SECRET], "as_of": "2025-05-01T00:00:00Z", "explain": True},
     {"user_ids": [SECRET], "horizons": [4711]},
     {"n_followers": 4711, "is_minor": True},
+    {"title": SECRET, "body": SECRET, "author_id": "u", "category": SECRET, "topics": [SECRET]},
+    {"notes": [{"note_id": SECRET}, {"title": SECRET, "body": f"加微信 {SECRET}"}], "explain": True},
     {"id": SECRET, "inputs": [ROW]},
     {"id": SECRET, "inputs": [ROW | {"datatype": SECRET}]},
     {SECRET: SECRET},
@@ -62,14 +64,17 @@ def exercise(send):
         ("PATCH", "/v1/users/{user_id}"),
         (SECRET.upper(), "/livez"),
     ]:
-        filled = re.sub(r"\{(user_id|version)\}", SECRET, path).replace("{model}", "churn")
+        filled = re.sub(r"\{(user_id|note_id|version)\}", SECRET, path).replace("{model}", "churn")
         for body in RAW if method in ("POST", "PUT") else RAW[:1]:
             headers = {"content-type": "application/json", "cookie": SECRET, "user-agent": SECRET}
             statuses.add(send(method, f"{filled}?q={SECRET}", body, headers))
     return statuses
 
 
-def test_nothing_is_logged_of_what_an_app_is_sent(client, monkeypatch):
+def test_nothing_is_logged_of_what_an_app_is_sent(world, client, monkeypatch):
+    world.registry.release_quality()
+    client.portal.call(client.app.state.services.slots.follow)
+
     def send(method, path, body, headers):
         return client.request(method, path, content=body, headers=headers).status_code
 
@@ -82,8 +87,8 @@ def test_nothing_is_logged_of_what_an_app_is_sent(client, monkeypatch):
     def fail(*_):
         raise ValueError(SECRET, EVENT)
 
-    for service in (services.ingest, services.churn, services.rights):
-        for name in ("events", "profile", "score", "explain", "held", "erase"):
+    for service in (services.ingest, services.churn, services.rights, services.notes, services.quality):
+        for name in ("events", "profile", "score", "explain", "held", "erase", "put", "get", "delete"):
             if hasattr(service, name):
                 monkeypatch.setattr(service, name, fail)
     assert 500 in exercise(send)

@@ -8,6 +8,7 @@ from pydantic import PostgresDsn, RedisDsn, Secret
 from sqlalchemy import create_engine, select
 
 from serving.errors import StoreError
+from serving.store.note_scores import NewNoteScore, NoteRun
 from serving.store.scores import NewScore, ScoreRun
 from serving.store.tables import METADATA
 
@@ -60,6 +61,7 @@ def about(event, user_id=USER, **fields):
 def test_all_that_is_held_of_a_user_is_said(client, send, event):
     profile = {"registered_at": "2024-11-03T09:00:00+08:00", "n_followers": 12, "is_minor": True}
     client.put(f"/v1/users/{USER}", json=profile)
+    client.put("/v1/notes/n1", json={"body": "x", "author_id": USER})
     send(*about(event, days=3), *about(event, days=2), event(USER, event="阅读", days=1))
     answer = client.get(f"/v1/users/{USER}").json()
     del answer["request_id"], answer["took_ms"]
@@ -85,6 +87,7 @@ def test_all_that_is_held_of_a_user_is_said(client, send, event):
             "registered_at": "2024-11-03T01:00:00Z",
             "n_days": 3,
         },
+        "notes": {"n": 1, "first_at": "2025-05-01T12:00:00Z", "last_at": "2025-05-01T12:00:00Z"},
         "scores": [],
     }
 
@@ -140,12 +143,13 @@ def test_a_user_never_heard_of_is_not_found(client):
     assert USER not in answer.text
 
 
-HOLDING = {"facts", "user_states", "scores", f"mingjian:state:{USER}"}
+HOLDING = {"facts", "user_states", "scores", "notes", "note_scores", f"mingjian:state:{USER}"}
 """Where the answer to ``GET`` looks. A table or key that holds a user's id must be added there and here."""
 
 
 def test_every_table_that_names_users_is_one_that_the_answer_looks_into():
-    naming = {name for name, table in METADATA.tables.items() if any("user_id" in column.name for column in table.c)}
+    people = ("user_id", "target_user_id", "author_id")
+    naming = {name for name, table in METADATA.tables.items() if any(column.name in people for column in table.c)}
     assert naming - HOLDING == {"pending_erasures"}  # which holds an id for as long as its erasure takes
 
 
@@ -155,6 +159,8 @@ def test_erasing_leaves_nothing_of_the_user_in_any_table_key_or_file(client, sen
     for start in range(0, 400, 50):
         send(*others[start : start + 50], *own[start : start + 50], *about(event))
     client.put(f"/v1/users/{USER}", json={"n_followers": 1})
+    for n in range(30):
+        client.put(f"/v1/notes/{USER}-{n}", json={"body": f"{USER} 的第 {n} 篇", "author_id": USER})
     put_scores(client, USER, "other")
     places = {name for name, text in everything_kept().items() if USER in text}
     assert {name for name in places if ".db" not in name} <= HOLDING
@@ -164,6 +170,21 @@ def test_erasing_leaves_nothing_of_the_user_in_any_table_key_or_file(client, sen
     assert [name for name, text in everything_kept().items() if USER in text] == []
     assert client.get(f"/v1/users/{USER}").status_code == 404
     assert len(client.get("/v1/users/other").json()["events"]) == 1
+
+
+def test_notes_by_an_erased_user_are_gone_with_their_scores_and_refused_from_then_on(client, world):
+    note = {"body": "今天加微信" * 5, "author_id": USER}
+    client.put("/v1/notes/n1", json=note)
+    client.put("/v1/notes/n2", json=note | {"author_id": "other"})
+    scores = [NewNoteScore(f"n{n}", 1, USER, None, 0, 50.0, "pass", []) for n in (1, 2)]
+    client.portal.call(client.app.state.services.note_lists._scores.put_many, NoteRun(1, "1", "d"), scores)
+    assert client.delete(f"/v1/users/{USER}").json()["complete"]
+    assert [client.get(f"/v1/notes/n{n}").status_code for n in (1, 2)] == [404, 200]
+    assert [one["note_id"] for one in client.get("/v1/notes").json()["results"]] == ["n2"]
+    for note_id in ("n1", "n3", "n2"):
+        answer = client.put(f"/v1/notes/{note_id}", json=note)
+        assert (answer.status_code, answer.json()["code"]) == (410, "erased_user")
+    assert client.get("/v1/notes/n2").json()["author_id"] == "other"
 
 
 def test_erasing_again_or_a_user_never_heard_of_answers_the_same(client, world, send, event):

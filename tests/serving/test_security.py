@@ -31,6 +31,11 @@ NEEDS = {
     ("GET", "/v1/users/{user_id}"): {Scope.PRIVACY},
     ("DELETE", "/v1/users/{user_id}"): {Scope.PRIVACY},
     ("POST", "/v1/users:score"): {Scope.SCORE},
+    ("GET", "/v1/notes"): {Scope.SCORE, Scope.ADMIN},
+    ("PUT", "/v1/notes/{note_id}"): {Scope.INGEST},
+    ("GET", "/v1/notes/{note_id}"): {Scope.SCORE, Scope.ADMIN},
+    ("DELETE", "/v1/notes/{note_id}"): {Scope.INGEST},
+    ("POST", "/v1/notes:score"): {Scope.SCORE},
     ("GET", "/v1/users"): {Scope.SCORE, Scope.ADMIN},
     ("GET", "/v1/users.csv"): {Scope.SCORE, Scope.ADMIN},
     ("GET", "/v1/models"): {Scope.SCORE, Scope.ADMIN},
@@ -74,7 +79,7 @@ def routes(app):
 
 def call(client, method, path, key=None, body=None):
     headers = {"X-API-Key": key} if key else {}
-    filled = path.format(user_id="u1", model="churn", version="1")
+    filled = path.format(user_id="u1", note_id="n1", model="churn", version="1")
     return client.request(method, filled, json=body or {}, headers=headers)
 
 
@@ -115,10 +120,17 @@ def test_a_scope_opens_its_routes_and_no_other(client, add_key, route, scope):
 
 def test_with_the_right_key_and_a_good_body_every_route_answers(world, client, add_key):
     world.registry.release()
+    world.registry.release_quality()
     client.portal.call(client.app.state.services.slots.follow)
     row = {"name": "features", "shape": [1, 11], "datatype": "FP32", "data": [1] * 11}
     event = {"event_id": "e", "user_id": "u1", "event": "open", "occurred_at": "2025-05-01T00:00:00Z"}
-    bodies = {"/v1/events": {"events": [event]}, "/v1/users:score": {"user_ids": ["u1"]}}
+    bodies = {
+        "/v1/events": {"events": [event]},
+        "/v1/users:score": {"user_ids": ["u1"]},
+        "/v1/notes:score": {"notes": [{"body": "x"}]},
+        "/v1/notes/{note_id}": {"body": "x"},
+    }
+    client.put("/v1/notes/n1", json={"body": "x"}, headers={"X-API-Key": add_key(Scope.INGEST)})
     for method, path in sorted(NEEDS, key=lambda route: (route[0] == "DELETE", route[0] != "POST")):
         body = {"inputs": [row]} if path.endswith("infer") else bodies.get(path, {})
         for scope in NEEDS[method, path]:

@@ -89,14 +89,14 @@ def test_the_graph_says_what_the_trainer_says(deep: QualityScorer, deep_model: Q
 
 def test_words_are_attributed_where_they_stand_in_the_original(wide: QualityScorer) -> None:
     note = NoteText("", "喜欢的加 微❤ 呀")
-    first = wide.attribute(note, 0)[0]
+    first = wide.attribute(note, [0])[0][0]
     assert first.field == "body"
     assert note.body[first.span.start : first.span.end] in {"加", "微❤", "加 微❤"}
     assert first.contribution > 0
 
 
 def test_words_without_which_nothing_changes_add_nothing(wide: QualityScorer) -> None:
-    assert {one.contribution for one in wide.attribute(PLAIN, 1)} == {0.0}
+    assert {one.contribution for one in wide.attribute(PLAIN, [1])[0]} == {0.0}
 
 
 def changed(bundle: Bundle, **files: bytes) -> Bundle:

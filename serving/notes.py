@@ -1,0 +1,80 @@
+"""The notes that the community sends: stored as they are now, and let go when they are old."""
+
+import asyncio
+from typing import Final
+
+from features.similarity import signature
+from features.state import DAY_US
+from serving.errors import ErasedUserError, FieldProblem, InvalidError, NotFoundError
+from serving.instants import CLOCK_SKEW_US, Clock
+from serving.metrics import Metrics
+from serving.store.notes import Note, NoteStore, StoredNote
+from serving.workers import MANY_USERS, Workers
+
+_PAGE: Final = 200
+_PAUSE_S: Final = 0.02
+"""Between pages of a sweep: other writes come first."""
+_CHARS_AT_ONCE: Final = 500
+"""The signature of so much text takes a millisecond; that of more is made on a thread."""
+
+
+def signature_of(note: Note) -> bytes:
+    """What near-copies of a note are found by: title and body together, so that a new title does not hide a copy."""
+    return signature(f"{note.title}\n{note.body}")
+
+
+class Notes:
+    """Stores notes; near-copies are looked for among the ``near_duplicates_among`` newest."""
+
+    def __init__(
+        self,
+        notes: NoteStore,
+        workers: Workers,
+        *,
+        days: int,
+        near_duplicates_among: int,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._notes = notes
+        self._workers = workers
+        self._days = days
+        self._near_duplicates_among = near_duplicates_among
+        self._metrics = metrics
+        self._clock = clock
+
+    async def put(self, note: Note) -> StoredNote:
+        """Store a note in place of the one before.
+
+        InvalidError for one published before 1970 or in the future; ErasedUserError for one by a user who was erased.
+        """
+        now = self._clock()
+        if not 0 <= (note.published_at or 0) <= now + CLOCK_SKEW_US:
+            detail = "must lie between 1970 and five minutes from now"
+            raise InvalidError(f"published_at {detail}", errors=[FieldProblem("/published_at", "out_of_range", detail)])
+        n_chars = len(note.title) + len(note.body)
+        signed = await self._workers.run(n_chars * MANY_USERS // _CHARS_AT_ONCE, signature_of, note)
+        stored = await self._notes.put(note, signature=signed, at=now)
+        if stored is None:
+            raise ErasedUserError("nothing more of them is kept")
+        return stored
+
+    async def get(self, note_id: str) -> StoredNote:
+        """A note as stored; NotFoundError for one that is not."""
+        found = await self._notes.get_many([note_id])
+        if note_id not in found:
+            raise NotFoundError("no note is stored under this id")
+        return found[note_id]
+
+    async def delete(self, note_id: str) -> bool:
+        """Leave nothing of a note; whether there was one."""
+        return await self._notes.delete(note_id)
+
+    async def sweep(self) -> None:
+        """Let go of notes that were not put for too long, and of near-copies of long ago."""
+        before = self._clock() - self._days * DAY_US
+        while await self._notes.retire(before, limit=_PAGE):
+            await asyncio.sleep(_PAUSE_S)
+        while await self._notes.forget_alike(keep=self._near_duplicates_among, limit=_PAGE):
+            await asyncio.sleep(_PAUSE_S)
+        self._metrics.notes_stored.set(await self._notes.count())

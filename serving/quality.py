@@ -1,0 +1,234 @@
+"""What notes are worth: the quality champion over titles and bodies."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import repeat
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from models.errors import BundleError
+from models.quality.decision import Decision, decide
+from models.quality.reading import NoteText
+from models.quality.reasons import NoteReason, note_reasons
+from models.quality.scorer import QualityScorer, WordAttribution
+from models.quality.settings import TASK, Label
+from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError, StoreError
+from serving.instants import Clock
+from serving.metrics import Metrics
+from serving.notes import signature_of
+from serving.slots import LiveModel, Slots, Task
+from serving.store.notes import MAX_BODY_CHARS, MAX_TITLE_CHARS, Alike, Note, NoteStore, StoredNote
+from serving.workers import Workers
+
+_log = logging.getLogger(__name__)
+
+MAX_EXPLAINED: Final = 5
+"""How many notes one request may have explained: a note takes as many scores as it has words."""
+
+NEAR: Final = 0.7
+"""The similarity from which a note is a near-duplicate."""
+MAX_NEAR: Final = 5
+MAX_WORDS: Final = 10
+
+_CANARY: Final = NoteText("周末去哪儿", "这家小店藏在巷子里，手冲咖啡很香。")
+
+
+def _canary(scorer: QualityScorer, n_rows: int) -> None:
+    scores = scorer.score([_CANARY] * n_rows)
+    answers = np.column_stack([scores.probability, scores.quality / 100])
+    if not ((answers >= 0) & (answers <= 1)).all():
+        raise BundleError("a note's probabilities are not between 0 and 1, or its quality not between 0 and 100")
+
+
+QUALITY: Final = Task(TASK, QualityScorer, _canary, warm_up=(1, 8), takes_rows=False)
+
+
+class Unscored(NamedTuple):
+    """An entry that can't be answered, and why: ``unknown_note``, ``too_long`` or ``not_in_time``."""
+
+    note_id: str | None
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the model says of a text, with the labels that are flagged; ``signature`` finds its near-copies."""
+
+    probability: Sequence[float]
+    quality: float
+    flagged: Sequence[Label]
+    decision: Decision
+    reasons: Sequence[NoteReason]
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoteScore:
+    """A note scored; ``judged`` is None for one without a word, ``near`` where near-copies could not be looked for.
+
+    ``words`` are the heaviest words of each flagged label, where that was asked and could be had.
+    """
+
+    note: Note
+    revision: int | None
+    known_since: int | None
+    judged: Judged | None
+    near: Sequence[Alike] | None = None
+    words: Sequence[tuple[str, Sequence[WordAttribution]]] = ()
+
+    @property
+    def decision(self) -> Decision:
+        """What the scores suggest; a note of which they say nothing is left be."""
+        return self.judged.decision if self.judged else Decision.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class NoteAnswer:
+    """Notes scored by one model, in the order asked; ``degraded`` names what the answer has to do without."""
+
+    model: LiveModel[QualityScorer]
+    as_of: int
+    results: Sequence[NoteScore | Unscored]
+    degraded: Sequence[str]
+
+
+class NoteScoring:
+    """Scores notes; it reads and changes nothing."""
+
+    def __init__(
+        self, slots: Slots, notes: NoteStore, workers: Workers, *, timeout_s: float, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._slots = slots
+        self._notes = notes
+        self._workers = workers
+        self._timeout_s = timeout_s
+        self._metrics = metrics
+        self._clock = clock
+
+    async def score(self, asked: Sequence[str | Note], *, explain: bool) -> NoteAnswer:
+        """Score stored notes, by id, and others, as they are given; each by itself, as of now.
+
+        NoModelError while no champion is live; BusyError while too many notes wait, or where none was scored in time;
+        InvalidError for more than ``MAX_EXPLAINED`` notes to explain.
+        """
+        if explain and len(asked) > MAX_EXPLAINED:
+            detail = f"at most {MAX_EXPLAINED} notes in a request that asks to explain"
+            raise InvalidError(detail, errors=[FieldProblem("/notes", "too_many_to_explain", detail)])
+        model = self._slots.champion(QUALITY)
+        if model is None:
+            raise NoModelError("no quality model has been released to this server")
+        as_of = self._clock()
+        results = await self._judge(model.scorer, await self._found(asked))
+        scores = {place: one for place, one in enumerate(results) if isinstance(one, NoteScore) and one.judged}
+        self._count(model, results)
+        near = await self._near(list(scores.values()))
+        words = await self._words(model.scorer, list(scores.values())) if explain else []
+        missing = {"near_duplicates": near, "explain": words}
+        added = zip(scores, near or repeat(None), words or repeat(()), strict=False)
+        for place, alike, heaviest in added:
+            results[place] = replace(scores[place], near=alike, words=heaviest)
+        return NoteAnswer(model, as_of, results, [name for name, found in missing.items() if found is None])
+
+    async def _found(self, asked: Sequence[str | Note]) -> list[StoredNote | Note | Unscored]:
+        """What is to be scored: notes as stored or as given."""
+        note_ids = {one for one in asked if isinstance(one, str)}
+        stored = await self._notes.get_many(note_ids) if note_ids else {}
+        return [
+            stored.get(one) or Unscored(one, "unknown_note") if isinstance(one, str) else _checked(one) for one in asked
+        ]
+
+    async def _judge(
+        self, scorer: QualityScorer, found: Sequence[StoredNote | Note | Unscored]
+    ) -> list[NoteScore | Unscored]:
+        """A score for each note, on the workers' threads."""
+        notes = [one for one in found if not isinstance(one, Unscored)]
+        scored = await self._workers.run_each(partial(score_note, scorer), notes, timeout_s=self._timeout_s)
+        if notes and not any(scored):
+            raise BusyError("no note could be scored in time")
+        scores = iter(scored)
+        return [one if isinstance(one, Unscored) else next(scores) or _late(one) for one in found]
+
+    async def _near(self, scores: Sequence[NoteScore]) -> list[list[Alike]] | None:
+        """The near-duplicates of each note, itself left out; None while they can't be looked for."""
+        signatures = [one.judged.signature for one in scores if one.judged]
+        try:
+            found = await self._notes.alike(signatures, at_least=NEAR, limit=MAX_NEAR + 1) if signatures else []
+        except StoreError:
+            return None
+        return [
+            [one for one in own if one.note_id != score.note.note_id][:MAX_NEAR]
+            for score, own in zip(scores, found, strict=True)
+        ]
+
+    async def _words(
+        self, scorer: QualityScorer, scores: Sequence[NoteScore]
+    ) -> list[list[tuple[str, list[WordAttribution]]]] | None:
+        """The heaviest words of each note's flagged labels; None while too much else is being explained."""
+        try:
+            return await self._workers.run_slow(_heaviest, scorer, scores)
+        except BusyError:
+            _log.warning("notes not explained")
+            return None
+
+    def _count(self, model: LiveModel[QualityScorer], results: Sequence[NoteScore | Unscored]) -> None:
+        labels = model.model, model.pointer.version
+        self._metrics.batch_size.observe([len(results)], "score_notes")
+        outcomes = Counter(_outcome(one) for one in results)
+        for outcome, n in outcomes.items():
+            self._metrics.notes_scored.labels(*labels, outcome).inc(n)
+        judged = [one.judged for one in results if isinstance(one, NoteScore) and one.judged]
+        self._metrics.quality.observe([one.quality for one in judged], *labels)
+
+
+def _checked(note: Note) -> Note | Unscored:
+    if len(note.title) > MAX_TITLE_CHARS or len(note.body) > MAX_BODY_CHARS:
+        return Unscored(note.note_id, "too_long")
+    return note
+
+
+def _late(entry: StoredNote | Note) -> Unscored:
+    note = entry.note if isinstance(entry, StoredNote) else entry
+    return Unscored(note.note_id, "not_in_time")
+
+
+def _outcome(result: NoteScore | Unscored) -> str:
+    if isinstance(result, Unscored):
+        return result.code
+    return result.judged.decision if result.judged else "no_text"
+
+
+def score_note(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore:
+    """The scores of one note, stored or not, without its near-duplicates."""
+    stored = entry if isinstance(entry, StoredNote) else None
+    note = entry.note if isinstance(entry, StoredNote) else entry
+    known_since = stored.known_since if stored else note.published_at
+    unjudged = NoteScore(note, stored.revision if stored else None, known_since, judged=None, near=())
+    scores = scorer.score([NoteText(note.title, note.body)])
+    (signals,) = scores.signals
+    if not any(field.normalised.text for field in signals.note.fields):
+        return unjudged
+    probability, quality = scores.probability[0].tolist(), float(scores.quality[0])
+    chances = list(zip(scorer.settings.labels, probability, strict=True))
+    flagged = [(label, chance) for label, chance in chances if chance >= label.threshold]
+    labels = [label for label, _ in flagged]
+    decision = decide(scorer.settings, labels, quality)
+    signature = stored.signature if stored else signature_of(note)
+    reasons = note_reasons(flagged, signals.findings)
+    return replace(unjudged, judged=Judged(probability, quality, labels, decision, reasons, signature))
+
+
+def _heaviest(scorer: QualityScorer, scores: Sequence[NoteScore]) -> list[list[tuple[str, list[WordAttribution]]]]:
+    return [_heaviest_of(scorer, one) for one in scores]
+
+
+def _heaviest_of(scorer: QualityScorer, score: NoteScore) -> list[tuple[str, list[WordAttribution]]]:
+    flagged = score.judged.flagged if score.judged else ()
+    if not flagged:
+        return []
+    columns = [scorer.settings.labels.index(label) for label in flagged]
+    found = scorer.attribute(NoteText(score.note.title, score.note.body), columns)
+    return [(label.name, own[:MAX_WORDS]) for label, own in zip(flagged, found, strict=True)]
