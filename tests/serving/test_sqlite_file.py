@@ -24,7 +24,7 @@ def mark(name):
 
 
 async def marks(file):
-    names = text("SELECT name FROM watermarks WHERE name <> 'journal'")
+    names = text("SELECT name FROM watermarks WHERE name NOT IN ('journal', 'scores')")  # the migrations'
     return await file.read(lambda connection: connection.scalars(names).all(), many=True)
 
 
