@@ -46,11 +46,6 @@ class Difference:
     high: float
     n_instants: int
 
-    @property
-    def standard_error(self) -> float:
-        """What the interval comes to, taken for that of a normal distribution."""
-        return (self.high - self.low) / 3.92
-
 
 def auc(y: Floats, p: Floats, weights: Floats | None = None) -> Floats:
     """The area under the ROC curve, ties counting half; NaN where one class is absent.

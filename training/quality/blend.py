@@ -76,8 +76,11 @@ def _calibrated(tune: Tuning, logit: Floats) -> tuple[float, float, float]:
 def threshold_for(y: Floats, p: Floats, precision: float) -> float:
     """The lowest probability from which on that share of the flagged notes has the label; 1 where there is none.
 
-    Never below one half, whatever share of the notes has the label: a flag says that it is likelier than not.
+    Never below one half, whatever share of the notes has the label: a flag says that it is likelier than not. One half
+    too where so few notes reach it that their share tells nothing.
     """
+    if (p >= LEAST_THRESHOLD).sum() < MIN_FLAGGED:
+        return LEAST_THRESHOLD
     order = np.argsort(-p, kind="stable")
     n_flagged = np.arange(1, len(p) + 1)
     reached = np.cumsum(y[order]) / n_flagged >= precision

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 def compare(
     challenger: QualityScorer, champion: QualityScorer | None, datasets: Sequence[Dataset], config: QualityConfig
 ) -> list[Gate]:
-    """The gates of a promotion: AUC beside the champion's on each label that both have, less what chance allows.
+    """The gates of a promotion: AUC less the champion's on each label that both have, the upper end of its interval.
 
     Both score the notes of the split ``test``, or where the datasets have none those of ``dev``. ReleaseError where
     the two share no label, or no note was judged for one.
@@ -50,5 +50,4 @@ def _gate(
     ours, theirs = (score[known, place] for score, place in zip(scores, places, strict=True))
     trial = Trial(np.arange(len(y)), y, ours, theirs)
     difference = paired_auc_difference([trial], np.random.default_rng(config.seed))
-    allowed = max(config.gates.max_auc_lost, difference.standard_error)
-    return Gate(f"auc_difference_to_champion.{name}", difference.mean, minimum=-allowed)
+    return Gate(f"auc_difference_to_champion.{name}", difference.high, minimum=-config.gates.max_auc_lost)

@@ -117,12 +117,14 @@ def _gates(
     robustness: Mapping[str, Robustness],
 ) -> list[Gate]:
     bounds = config.gates
-    gates = [Gate("parity", shipped.parity, maximum=PARITY)]
-    for one in evaluations:
-        allowed = max(bounds.max_auc_lost, one.auc_difference.standard_error)
-        gates.append(Gate(f"auc_difference.{one.label.name}", one.auc_difference.mean, minimum=-allowed))
-    gates += [Gate(f"evaded.{name}", one.drop, maximum=bounds.max_flag_rate_drop) for name, one in robustness.items()]
-    return gates
+    return [
+        Gate("parity", shipped.parity, maximum=PARITY),
+        *(
+            Gate(f"auc_difference.{one.label.name}", one.auc_difference.high, minimum=-bounds.max_auc_lost)
+            for one in evaluations
+        ),
+        *(Gate(f"evaded.{name}", one.drop, maximum=bounds.max_flag_rate_drop) for name, one in robustness.items()),
+    ]
 
 
 def _chosen(training: QualityTraining, column: str) -> dict[str, Any]:

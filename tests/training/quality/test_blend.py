@@ -77,3 +77,7 @@ def test_notes_of_equal_probability_are_flagged_together() -> None:
 
 def test_no_flag_says_less_than_likelier_than_not() -> None:
     assert threshold_for(np.ones(50), np.linspace(0.01, 0.99, 50), 0.9) == LEAST_THRESHOLD
+
+
+def test_where_few_notes_are_likely_to_have_it_one_half_must_do() -> None:
+    assert threshold_for(np.zeros(50), np.append(np.zeros(41), [0.9] * 9), 0.9) == LEAST_THRESHOLD
