@@ -1,5 +1,5 @@
 # Images from one file: `docker build --target serve .` answers requests, `--target explain` explains scores too,
-# `--target batch` scores everyone, `--target train` makes models.
+# `--target batch` scores everyone, `--target train` makes churn models, `--target text` note-quality models too.
 FROM python:3.11-slim AS base
 ARG REVISION=unknown
 ENV MINGJIAN_REVISION=$REVISION
@@ -37,3 +37,8 @@ RUN pip install ".[train]"
 USER app
 ENTRYPOINT ["python", "-m", "training"]
 CMD ["--help"]
+
+FROM train AS text
+USER root
+RUN pip install ".[train,text]"
+USER app

@@ -5,7 +5,7 @@ BIN := .venv/bin
 MARK := $(if $(CI),,-m "not slow")
 
 .PHONY: demo test check lint bench docs clean
-demo: .venv/.demo  ## train, release and serve the churn model on a synthetic community
+demo: .venv/.demo  ## train, release and serve the models on a synthetic community
 	@$(BIN)/python demo.py
 
 test: .venv/.dev  ## run the tests
@@ -29,7 +29,7 @@ clean:  ## remove the environment and everything that was made
 	$(PYTHON) -m venv .venv
 
 .venv/.demo: pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[serve,train]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[serve,text,train]"
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python

@@ -1,4 +1,4 @@
-"""What ``make demo`` runs: a synthetic community, a churn model trained on it, and the API that answers with it.
+"""What ``make demo`` runs: a synthetic community, models trained on it, and the API that answers with them.
 
 Everything it makes lies in ``var/``, and what is there is used again. It only calls the two command lines and the API,
 as a person would.
@@ -24,14 +24,17 @@ from rich.console import Console
 
 VAR: Final = Path("var")
 SAMPLE: Final = VAR / "sample"
-CHAMPION: Final = VAR / "bundles" / "churn" / "champion.json"
+BUNDLES: Final = VAR / "bundles"
 KEY: Final = VAR / "demo-key"
 SENT: Final = VAR / "demo-users.json"
+NOTES: Final = VAR / "demo-notes.json"
 PORT: Final = int(os.environ.get("MINGJIAN_PORT", "8000"))
+CONFIGS: Final = Path(__file__).parent / "training" / "configs"
+TASKS: Final = {"churn": "who is about to leave", "quality": "which notes need a person's eyes"}
 URL: Final = f"http://127.0.0.1:{PORT}"
 N_DAYS: Final = 120
 N_SENT: Final = 100
-"""Users whose events are sent to the API: enough to look around."""
+"""Users whose events, and notes that are sent to the API: enough to look around."""
 BATCH: Final = 1000
 READY_TIMEOUT_S: Final = 30
 
@@ -46,10 +49,11 @@ def main() -> int:
     for one in (signal.SIGINT, signal.SIGTERM):  # also where whoever started this ignores them
         signal.signal(one, signal.default_int_handler)
     try:
-        make_model(n_users)
+        make_models(n_users)
         key = make_key()
         with server() as running:
             send_events(key)
+            send_notes(key)
             show(key)
             return running.wait()
     except subprocess.CalledProcessError as error:
@@ -64,19 +68,22 @@ def main() -> int:
         return 0
 
 
-def make_model(n_users: int) -> None:
-    """Sample, train, promote and release, unless a champion is released already."""
-    if CHAMPION.exists():
-        console.print("using the model that is there")
+def make_models(n_users: int) -> None:
+    """Sample, train, promote and release what is not released already."""
+    missing = [task for task in TASKS if not (BUNDLES / task / "champion.json").exists()]
+    if not missing:
+        console.print("using the models that are there")
         return
     start = datetime.now(UTC).date() - timedelta(days=N_DAYS)
     if not (SAMPLE / "users.parquet").exists():  # the file that is put in place last
-        console.rule("1/4 a synthetic community")
+        console.rule("a synthetic community")
         run("training", "sample", "--users", n_users, "--days", N_DAYS, "--start", start, "--out", SAMPLE)
-    console.rule("2/4 training the churn model")
-    run("training", "churn", "--data", SAMPLE, "--report", VAR / "reports" / "churn.json")
-    console.rule("3/4 promoting and releasing it")
-    run("training", "promote", "churn", "--data", SAMPLE, "--why", "the demo's first model")
+    for task in missing:
+        console.rule(TASKS[task])
+        config = CONFIGS / f"{task}.toml"
+        options = ["--config", config] if config.exists() else []
+        run("training", task, "--data", SAMPLE, *options, "--report", VAR / "reports" / f"{task}.json")
+        run("training", "promote", task, "--data", SAMPLE, *options, "--why", "the demo's first model")
     run("training", "release")
 
 
@@ -92,7 +99,7 @@ def make_key() -> str:
 @contextmanager
 def server() -> Iterator[subprocess.Popen[bytes]]:
     """The API, ready; it ends with the block."""
-    console.rule("4/4 starting the API")
+    console.rule("starting the API")
     log = (VAR / "serving.log").open("wb")
     running = subprocess.Popen(
         [sys.executable, "-m", "serving", "run", "--port", str(PORT)], stdout=log, stderr=subprocess.STDOUT
@@ -147,35 +154,71 @@ def sample_events() -> list[dict[str, Any]]:
         SELECT event_id, user_id, event, note_id, epoch_us(occurred_at) AS occurred_at, value
         FROM events SEMI JOIN chosen USING (user_id) ORDER BY occurred_at
     """
+    return rows_of(sql, instant="occurred_at")
+
+
+def rows_of(sql: str, *, instant: str) -> list[dict[str, Any]]:
+    """The rows of a query, whose column ``instant`` holds microseconds, as JSON has them."""
     found = duckdb.sql(sql)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
     for row in rows:
-        row["occurred_at"] = datetime.fromtimestamp(row["occurred_at"] / 1e6, tz=UTC).isoformat()
+        row[instant] = datetime.fromtimestamp(row[instant] / 1e6, tz=UTC).isoformat()
     return rows
 
 
-def show(key: str) -> None:
-    """Say where everything is, and ask for three users' scores: the most and the least at risk, and one between.
+def send_notes(key: str) -> None:
+    """Send the newest notes, once, and note which."""
+    if NOTES.exists():
+        return
+    notes = rows_of(
+        f"""
+        SELECT note_id, title, body, author_id, topics, category, n_images, epoch_us(published_at) AS published_at
+        FROM '{SAMPLE}/notes.parquet' ORDER BY published_at DESC, note_id LIMIT {N_SENT}
+        """,
+        instant="published_at",
+    )
+    with console.status(f"sending {len(notes)} notes"):
+        for note in notes:
+            call("PUT", f"/v1/notes/{note['note_id']}", key, {k: v for k, v in note.items() if k != "note_id"})
+    NOTES.write_text(json.dumps([note["note_id"] for note in notes]), encoding="utf-8")
 
-    They are asked as of the sample's end: a demo started again weeks later finds the users as they were.
+
+def show(key: str) -> None:
+    """Say where everything is, and ask about a few notes and users.
+
+    Users are asked about as of the sample's end: a demo started again weeks later finds them as they were.
     """
-    sent = json.loads(SENT.read_text(encoding="utf-8"))
-    scored = [one for one in ask(key, sent)["results"] if one["status"] == "scored"]
-    scored.sort(key=lambda one: one["churn"][-1]["probability"])
-    question = {**sent, "user_ids": [scored[place]["user_id"] for place in (-1, len(scored) // 2, 0)]}
     console.rule("ready")
     console.print(f"API docs      {URL}/docs")
     console.print("MLflow pages  .venv/bin/mlflow ui --backend-store-uri sqlite:///var/mlflow/mlflow.db")
+    console.print("\nAsk which notes need a person's eyes (they are synthetic):\n")
+    show_answer(key, "/v1/notes:score", extreme_notes(key))
     console.print("\nAsk who is about to leave (the users are synthetic):\n")
-    headers = f"-H 'X-API-Key: {key}' -H 'Content-Type: application/json'"
-    console.print(f"curl -s {URL}/v1/users:score {headers} -d '{json.dumps(question)}'\n", soft_wrap=True)
-    console.print_json(json.dumps(ask(key, question)))
+    show_answer(key, "/v1/users:score", extreme_users(key))
     console.print("\nCtrl-C stops the server.")
 
 
-def ask(key: str, question: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a question for scores."""
-    return call("POST", "/v1/users:score", key, question)
+def extreme_users(key: str) -> dict[str, Any]:
+    """A question about the users most and least at risk, and one between."""
+    sent = json.loads(SENT.read_text(encoding="utf-8"))
+    scored = [one for one in call("POST", "/v1/users:score", key, sent)["results"] if one["status"] == "scored"]
+    scored.sort(key=lambda one: one["churn"][-1]["probability"])
+    return {**sent, "user_ids": [scored[place]["user_id"] for place in (-1, len(scored) // 2, 0)]}
+
+
+def extreme_notes(key: str) -> dict[str, Any]:
+    """A question about the best of the notes and the worst."""
+    asked = [{"note_id": note_id} for note_id in json.loads(NOTES.read_text(encoding="utf-8"))]
+    scored = [one for one in call("POST", "/v1/notes:score", key, {"notes": asked})["results"] if one["labels"]]
+    scored.sort(key=lambda one: one["quality"])
+    return {"notes": [{"note_id": scored[place]["note_id"]} for place in (0, -1)]}
+
+
+def show_answer(key: str, path: str, question: dict[str, Any]) -> None:
+    """The question as a command to try, and its answer."""
+    headers = f"-H 'X-API-Key: {key}' -H 'Content-Type: application/json'"
+    console.print(f"curl -s {URL}{path} {headers} -d '{json.dumps(question)}'\n", soft_wrap=True)
+    console.print_json(json.dumps(call("POST", path, key, question)))
 
 
 def call(method: str, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -45,5 +45,5 @@ def test_the_demo_ends_with_a_live_score_and_starts_again_in_seconds(tmp_path: P
         assert probabilities == sorted(probabilities, reverse=True)
         assert all(0 < probability < 1 for probability in probabilities)
         assert answer["model"]["version"] == "1"
-    assert "using the model that is there" in again
+    assert "using the models that are there" in again
     assert took_s < 30
