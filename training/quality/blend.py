@@ -1,6 +1,6 @@
 """How both parts become one calibrated probability, and from where on it is a flag: by the notes to tune on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,19 +18,33 @@ MIN_FLAGGED: Final = 10
 """Flagged notes to tune on that a threshold's precision is read from."""
 NO_THRESHOLD: Final = 1.0
 LEAST_THRESHOLD: Final = 0.5
+MAX_CLEAN_FLAGGED: Final = 0.003
+"""Share of clean notes that a threshold may flag for one harm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Logits:
+    """What both parts say of notes, for one column (n,) or several (n, K); ``deep`` is None without a tower."""
+
+    wide: Floats
+    deep: Floats | None
+
+    def of(self, column: int, rows: npt.NDArray[np.bool_] | slice = slice(None)) -> "Logits":
+        """One column's, of some of the notes."""
+        return Logits(self.wide[rows, column], None if self.deep is None else self.deep[rows, column])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuning:
     """One column of the notes to tune on: what reviewers said (0 or 1), what each note counts, and both parts' logits.
 
-    Each of shape (n,); ``deep`` is None of a model without a tower.
+    Arrays are (n,). ``clean`` are the logits of notes that nothing is wrong with, where the column is a harm.
     """
 
     y: Floats
     weights: Floats
-    wide: Floats
-    deep: Floats | None
+    parts: Logits
+    clean: Logits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +58,31 @@ class ColumnBlend:
     intercept: float
     threshold: float
 
+    def blended(self, parts: Logits) -> Floats:
+        """The logits before calibration."""
+        wide = (1 - self.deep_weight) * parts.wide / self.wide_spread
+        return wide if parts.deep is None else wide + self.deep_weight * parts.deep / self.deep_spread
+
+    def probability(self, parts: Logits) -> Floats:
+        """The calibrated probabilities."""
+        return np.asarray(1 / (1 + np.exp(-(self.slope * self.blended(parts) + self.intercept))))
+
 
 def fit_blend(tune: Tuning, precision: float) -> ColumnBlend:
     """The weight and the calibration under which the notes to tune on are likeliest, and the threshold."""
-    wide_spread, deep_spread = _spread(tune.wide), 1.0 if tune.deep is None else _spread(tune.deep)
-    wide = tune.wide / wide_spread
-    deep = wide if tune.deep is None else tune.deep / deep_spread
+    deep = tune.parts.deep
+    spreads = 1.0 if deep is None else _spread(deep), _spread(tune.parts.wide)
     trials = []
-    for weight in _WEIGHTS.tolist() if tune.deep is not None else [0.0]:
-        blended = weight * deep + (1 - weight) * wide
-        slope, intercept, loss = _calibrated(tune, blended)
+    for weight in _WEIGHTS.tolist() if deep is not None else [0.0]:
+        raw = ColumnBlend(weight, *spreads, slope=1.0, intercept=0.0, threshold=NO_THRESHOLD)
+        slope, intercept, loss = _calibrated(tune, raw.blended(tune.parts))
         trials.append((loss + PRIOR_STRENGTH * (weight - DEEP_WEIGHT) ** 2, weight, slope, intercept))
     _, weight, slope, intercept = min(trials)
-    p = 1 / (1 + np.exp(-(slope * (weight * deep + (1 - weight) * wide) + intercept)))
-    threshold = threshold_for(tune.y, p, precision)
-    return ColumnBlend(weight, deep_spread, wide_spread, slope, intercept, threshold)
+    blend = ColumnBlend(weight, *spreads, slope, intercept, threshold=NO_THRESHOLD)
+    threshold = threshold_for(tune.y, blend.probability(tune.parts), precision)
+    if tune.clean and len(tune.clean.wide):
+        threshold = max(threshold, float(np.quantile(blend.probability(tune.clean), 1 - MAX_CLEAN_FLAGGED)))
+    return replace(blend, threshold=threshold)
 
 
 def _spread(logit: Floats) -> float:

@@ -26,6 +26,8 @@ HARMLESS, CLEAN = "harmless", "clean"
 """Of the clean notes, those that are learnt from, and those that flags are counted on."""
 MAX_CLEAN: Final = 2_000
 """Clean notes in each of the two."""
+HARMLESS_WEIGHT: Final = 0.25
+"""What the harmless notes count together, for a label, as a share of its own training notes: no more than one each."""
 DEV_SHARE: Final = 0.15
 """Of the notes that come without a split, for tuning."""
 MIN_OF_A_KIND: Final = 10
@@ -112,7 +114,7 @@ def read_corpus(
     first_clean = len(train) + len(test)
     harmless = [note_id for note_id in notes if int(note_id.partition(":")[0]) >= first_clean]
     judged += _harmless(harmless, [label for label in labels if label in harms], notes)
-    return _with_splits(_corpus(labels, judged, notes))
+    return _with_weights(_with_splits(_corpus(labels, judged, notes)))
 
 
 def _harmless(
@@ -186,6 +188,16 @@ def _with_splits(corpus: Corpus) -> Corpus:
     placed = zip(corpus.groups.tolist(), splits.tolist(), strict=True)
     kept = np.array([group not in barred.get(split, ()) for group, split in placed])
     return replace(corpus, splits=splits).take(kept)
+
+
+def _with_weights(corpus: Corpus) -> Corpus:
+    """Harmless notes beside a small label count less, so that they don't drown what it is about."""
+    weights, harmless = corpus.weights.copy(), corpus.splits == HARMLESS
+    for column in range(len(corpus.labels)):
+        own = weights[corpus.known(column) & (corpus.splits == TRAIN), column].sum()
+        n_harmless = (corpus.known(column) & harmless).sum()
+        weights[harmless, column] = min(1.0, HARMLESS_WEIGHT * own / max(n_harmless, 1))
+    return replace(corpus, weights=weights)
 
 
 def _share(note: NoteText) -> float:

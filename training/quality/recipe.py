@@ -1,7 +1,7 @@
 """The quality recipe: from labelled notes to a fitted model, ready to be written as ONNX."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,15 +15,19 @@ from models.quality.parts import Blend, Embedding, QualityParts, WidePart
 from models.quality.reading import NoteReader, NoteText
 from models.quality.settings import EMBEDDING_DIM, Label, LabelKind, QualitySettings
 from training.errors import ConfigError
+from training.metrics import auc
 from training.progress import Progress
-from training.quality.blend import ColumnBlend, Tuning, fit_blend
+from training.quality.blend import ColumnBlend, Logits, Tuning, fit_blend
 from training.quality.columns import Column, columns_of
 from training.quality.config import QualityConfig
 from training.quality.corpus import DEV, HARMLESS, TRAIN, Corpus
 from training.quality.tower import Ids, Learning, TowerPlan, Windows, deep_logits, fit_tower, pooled
-from training.quality.wide import Choice, Labelled, SignalScale, Surface, fit_wide, stacked, wide_logits
+from training.quality.wide import Choice, Labelled, SignalScale, Surface, Wide, fit_wide, refit, stacked, wide_logits
 
 Floats = npt.NDArray[np.float64]
+
+MAX_AUC_LOST: Final = 0.005
+"""AUC on the notes to tune on that a label may lose by learning from harmless notes of other places."""
 
 MAX_EMBEDDED: Final = 5_000
 """Training notes whose main axes the embedding is cut to."""
@@ -89,6 +93,12 @@ class Notes:
         y = (self.targets[known, column] >= 0.5).astype(np.float64)
         return Labelled(self.surface.take(known), y, self.weights[known, column], self.corpus.groups[known])
 
+    def without_harmless(self, *columns: int) -> "Notes":
+        """The same, the harmless notes unknown for some columns."""
+        targets = self.targets.copy()
+        targets[np.ix_(self.corpus.splits == HARMLESS, columns)] = np.nan
+        return replace(self, targets=targets)
+
     def windows(self) -> Windows:
         """What a tower reads of them."""
         return Windows.of(self.arrays)
@@ -110,14 +120,16 @@ def train_quality(config: QualityConfig, corpus: Corpus, checkpoint: Path, progr
         raise ConfigError(f"tower.window_tokens: {config.encoder} reads at most {encoder.max_tokens} tokens")
     reader = NoteReader(lexicons, encoder.tokenizer() if encoder else None, window_tokens=config.tower.window_tokens)
     progress("reading the notes", 0, 1)
-    learn, tune = (Notes.read(corpus.split(*names), columns, reader) for names in ((TRAIN, HARMLESS), (DEV,)))
-    wide, choices = _fit_wides(learn, tune, columns, progress)
-    tower = deep = None
+    learn, tune, harmless = (
+        Notes.read(corpus.split(*names), columns, reader) for names in ((TRAIN, HARMLESS), (DEV,), (HARMLESS,))
+    )
+    wide, choices, learns_harmless = _fit_wides(learn, tune, columns, progress)
+    learn = learn.without_harmless(*(place for place, learns in enumerate(learns_harmless) if not learns))
+    tower = None
     if encoder:
         plan = TowerPlan(config.tower, config.seed, checkpoint)
         tower = fit_tower(encoder, learn.learning(), tune.learning(), plan, progress)
-        deep = deep_logits(tower, tune.windows())
-    blends = _fit_blends(tune, wide_logits(wide, tune.surface), deep, columns)
+    blends = _fit_blends(tune, _logits(wide, tower, tune), columns, _logits(wide, tower, harmless))
     parts = QualityParts(
         wide,
         _side_by_side(blends),
@@ -134,26 +146,45 @@ def train_quality(config: QualityConfig, corpus: Corpus, checkpoint: Path, progr
     )
 
 
+def _logits(wide: WidePart, tower: Tower | None, notes: Notes) -> Logits:
+    deep = deep_logits(tower, notes.windows()) if tower and len(notes.corpus) else None
+    return Logits(wide_logits(wide, notes.surface), deep)
+
+
 def _fit_wides(
     learn: Notes, tune: Notes, columns: Sequence[Column], progress: Progress
-) -> tuple[WidePart, list[Choice]]:
+) -> tuple[WidePart, list[Choice], list[bool]]:
+    """The wide parts, what was chosen for each, and whether it learns from harmless notes.
+
+    It does where they cost it no more than ``MAX_AUC_LOST`` on the notes to tune on.
+    """
     scale = SignalScale.of(learn.surface.signals)
-    wides = []
+    wides, learns_harmless = [], []
     for place, column in enumerate(columns):
         progress(f"fitting the n-grams of {column.name}", place, len(columns))
-        wides.append(fit_wide(learn.labelled(place), tune.labelled(place), scale))
-    return stacked(wides, scale), [one.choice for one in wides]
+        labelled = tune.labelled(place)
+        own = fit_wide(learn.without_harmless(place).labelled(place), labelled, scale)
+        both = refit(learn.labelled(place), own.choice, scale)
+        before, after = (float(auc(labelled.y, _logit(one, labelled, scale))[0]) for one in (own, both))
+        learns_harmless.append(after >= before - MAX_AUC_LOST)
+        wides.append(both if learns_harmless[-1] else own)
+    return stacked(wides, scale), [one.choice for one in wides], learns_harmless
 
 
-def _fit_blends(tune: Notes, wide: Floats, deep: Floats | None, columns: Sequence[Column]) -> list[ColumnBlend]:
+def _logit(wide: Wide, notes: Labelled, scale: SignalScale) -> Floats:
+    return wide_logits(stacked([wide], scale), notes.surface)[:, 0]
+
+
+def _fit_blends(tune: Notes, logits: Logits, columns: Sequence[Column], guard: Logits) -> list[ColumnBlend]:
+    """A blend a column; ``guard`` are the logits of clean notes that few flags may fall on."""
     blends = []
     for place, column in enumerate(columns):
         known = np.isfinite(tune.targets[:, place])
         own = Tuning(
             y=(tune.targets[known, place] >= 0.5).astype(np.float64),
             weights=tune.weights[known, place],
-            wide=wide[known, place],
-            deep=None if deep is None else deep[known, place],
+            parts=logits.of(place, known),
+            clean=guard.of(place) if column.settings.kind == LabelKind.HARM else None,
         )
         blends.append(fit_blend(own, column.settings.precision))
     return blends

@@ -125,8 +125,12 @@ class SignalScale:
 
 def fit_wide(learn: Labelled, tune: Labelled, scale: SignalScale) -> Wide:
     """Fit one label on the notes to learn from; what is chosen for it ranks the notes to tune on best."""
-    choice = _choose(learn, tune, scale)
-    norm = _norm(learn.surface.counts, learn.y, choice)
+    return refit(learn, _choose(learn, tune, scale), scale)
+
+
+def refit(learn: Labelled, choice: Choice, scale: SignalScale) -> Wide:
+    """Fit one label as was chosen before."""
+    norm = _norm(learn, choice)
     model = _fitted(_inputs(learn.surface, norm, scale), learn, choice.inverse_penalty)
     of_ngrams, of_signals = np.split(model.coef_[0], [N_BUCKETS])
     return Wide(
@@ -150,7 +154,7 @@ def _choose(learn: Labelled, tune: Labelled, scale: SignalScale) -> Choice:
         trials = [(both.take(ours), both.take(theirs)) for ours, theirs in folds]
     areas = dict.fromkeys(CHOICES, 0.0)
     for (ours, theirs), (longest, by_contrast) in product(trials, product((2, 3), (False, True))):
-        norm = _norm(ours.surface.counts, ours.y, Choice(longest, by_contrast, 1.0))
+        norm = _norm(ours, Choice(longest, by_contrast, 1.0))
         inputs, judged = (_inputs(one.surface, norm, scale) for one in (ours, theirs))
         for inverse_penalty in INVERSE_PENALTIES:
             logit = _fitted(inputs, ours, inverse_penalty).decision_function(judged)
@@ -163,14 +167,14 @@ def _fitted(inputs: Matrix, target: Labelled, inverse_penalty: float) -> Logisti
     return model.fit(inputs, target.y, sample_weight=target.weights)
 
 
-def _norm(counts: Matrix, y: Floats, choice: Choice) -> Floats:
+def _norm(learn: Labelled, choice: Choice) -> Floats:
     """What each n-gram's count is multiplied by, (n_buckets,); 0 for those that are not read."""
-    stands_in = counts.astype(bool)
+    stands_in = learn.surface.counts.astype(bool).astype(np.float64)
     n_notes = stands_in.sum(axis=0)
-    norm = np.log((1 + len(y)) / (1 + n_notes)) + 1
+    norm = np.log((1 + len(learn.y)) / (1 + n_notes)) + 1
     if choice.by_contrast:
-        with_label = stands_in[y == 1].sum(axis=0) + 1.0
-        without = n_notes - with_label + 2.0
+        with_label = stands_in.T @ (learn.weights * learn.y) + 1.0
+        without = stands_in.T @ (learn.weights * (1 - learn.y)) + 1.0
         norm *= np.abs(np.log(with_label / with_label.sum()) - np.log(without / without.sum()))
     norm[n_notes < MIN_NOTES] = 0
     norm[SHELVES[choice.longest].stop :] = 0

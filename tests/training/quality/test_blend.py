@@ -6,8 +6,10 @@ import pytest
 from training.quality.blend import (
     DEEP_WEIGHT,
     LEAST_THRESHOLD,
+    MAX_CLEAN_FLAGGED,
     MIN_FLAGGED,
     NO_THRESHOLD,
+    Logits,
     Tuning,
     fit_blend,
     threshold_for,
@@ -19,7 +21,7 @@ def made_up(n: int, *, seed: int = 0) -> Tuning:
     rng = np.random.default_rng(seed)
     wide = rng.standard_normal(n) * 2
     y = (rng.random(n) < 1 / (1 + np.exp(-wide))).astype(np.float64)
-    return Tuning(y, np.ones(n), wide, rng.standard_normal(n))
+    return Tuning(y, np.ones(n), Logits(wide, rng.standard_normal(n)))
 
 
 def test_many_notes_find_the_part_that_tells_something() -> None:
@@ -32,20 +34,21 @@ def test_few_notes_leave_the_weight_near_where_it_was() -> None:
 
 def test_a_model_without_a_tower_has_no_deep_weight() -> None:
     tune = made_up(500)
-    assert fit_blend(Tuning(tune.y, tune.weights, tune.wide, None), 0.9).deep_weight == 0
+    assert fit_blend(Tuning(tune.y, tune.weights, Logits(tune.parts.wide, None)), 0.9).deep_weight == 0
 
 
 def test_the_calibration_finds_the_slope_of_what_is_true() -> None:
     tune = made_up(5000)
-    blend = fit_blend(Tuning(tune.y, tune.weights, tune.wide * 10, None), 0.9)
+    blend = fit_blend(Tuning(tune.y, tune.weights, Logits(tune.parts.wide * 10, None)), 0.9)
     assert blend.slope / blend.wide_spread == pytest.approx(0.1, rel=0.1)
     assert blend.intercept == pytest.approx(0, abs=0.15)
 
 
 def test_a_note_of_weight_2_counts_as_two_notes() -> None:
     tune = made_up(300)
-    doubled = Tuning(tune.y, tune.weights * 2, tune.wide, tune.deep)
-    twice = Tuning(*(np.tile(one, 2) for one in (tune.y, tune.weights, tune.wide, tune.deep)))
+    doubled = Tuning(tune.y, tune.weights * 2, tune.parts)
+    parts = Logits(np.tile(tune.parts.wide, 2), np.tile(tune.parts.deep, 2))
+    twice = Tuning(np.tile(tune.y, 2), np.tile(tune.weights, 2), parts)
     assert fit_blend(doubled, 0.9).slope == pytest.approx(fit_blend(twice, 0.9).slope, rel=1e-3)
 
 
@@ -81,3 +84,11 @@ def test_no_flag_says_less_than_likelier_than_not() -> None:
 
 def test_where_few_notes_are_likely_to_have_it_one_half_must_do() -> None:
     assert threshold_for(np.zeros(50), np.append(np.zeros(41), [0.9] * 9), 0.9) == LEAST_THRESHOLD
+
+
+def test_a_threshold_lies_above_all_but_a_few_of_the_clean_notes() -> None:
+    tune, rng = made_up(2000), np.random.default_rng(1)
+    clean = Logits(rng.standard_normal(1000) + 3, None)
+    blend = fit_blend(Tuning(tune.y, tune.weights, Logits(tune.parts.wide, None), clean), 0.5)
+    flagged = (blend.probability(clean) >= blend.threshold).mean()
+    assert 0 < flagged <= MAX_CLEAN_FLAGGED + 1e-3

@@ -132,3 +132,14 @@ def test_clean_notes_have_no_harm_and_are_unknown_for_every_other_label(
     assert set(corpus.targets[of_clean, 1]) == {0.0}
     assert np.isnan(corpus.targets[of_clean, 0]).all()
     assert len(corpus.split("dev")) == len(read_corpus(open_notes(*folders)).split("dev"))
+
+
+def test_harmless_notes_count_together_a_quarter_of_a_labels_own(
+    folders: list[Path], write_notes: Callable[..., Path], open_notes: Callable[..., list[Dataset]], tmp_path: Path
+) -> None:
+    clean = open_notes(write_notes(tmp_path / "clean", "positive", [""], n=400))
+    corpus = read_corpus(open_notes(*folders), clean=clean, harms=["spam"])
+    harmless, own = corpus.splits == "harmless", corpus.known(1) & (corpus.splits == "train")
+    assert harmless.sum() == 200
+    assert corpus.weights[harmless, 1].sum() == pytest.approx(own.sum() / 4)
+    assert set(corpus.weights[own, 1]) == {1.0}
