@@ -12,8 +12,11 @@ from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
 from serving.store.redis_states import MAX_BYTES, PREFIX
 from training.churn.config import ChurnConfig, Gates
+from training.config import Table
 from training.quality.config import Gates as QualityGates
 from training.quality.config import QualityConfig, Tower
+from training.recommend.config import Gates as RecommendGates
+from training.recommend.config import RecommendConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("mlflow/*.md")])
@@ -35,13 +38,18 @@ def test_the_readme_names_only_targets_that_make_has() -> None:
     assert {"demo", "test"} <= named <= targets
 
 
-def test_the_training_page_names_every_setting_with_its_default() -> None:
-    page = read("docs/training.md")
-    settings = [*ChurnConfig.model_fields, *(f"gates.{name}" for name in Gates.model_fields)]
+@pytest.mark.parametrize(("title", "config", "gates"), [
+    ("Training a churn model", ChurnConfig, Gates), ("Training a recommender", RecommendConfig, RecommendGates),
+])  # fmt: skip
+def test_the_training_page_names_every_setting_with_its_default(
+    title: str, config: type[Table], gates: type[Table]
+) -> None:
+    parts = dict(re.findall(r"^# (.*?)\n(.*?)(?=^# |\Z)", read("docs/training.md"), re.MULTILINE | re.DOTALL))
+    settings = [*config.model_fields, *(f"gates.{name}" for name in gates.model_fields)]
     settings.remove("gates")
-    assert [name for name in settings if f"| `{name}` |" not in page] == []
-    for name, setting in Gates.model_fields.items():
-        assert f"| `gates.{name}` | {setting.default} |" in page
+    assert [name for name in settings if f"| `{name}` |" not in parts[title]] == []
+    for name, setting in gates.model_fields.items():
+        assert f"| `gates.{name}` | {setting.default} |" in parts[title]
 
 
 def test_the_quality_page_names_every_setting_with_its_default() -> None:

@@ -47,7 +47,12 @@ def loaded_by(*modules: str) -> set[str]:
 def test_what_serves_starts_without_the_training_libraries() -> None:
     assert (
         loaded_by(
-            "serving.app", "serving.__main__", "models.churn.scorer", "features.text.signals", "features.similarity"
+            "serving.app",
+            "serving.__main__",
+            "models.churn.scorer",
+            "models.recommend.scorer",
+            "features.text.signals",
+            "features.similarity",
         )
         & {*HEAVY, "training"}
         == set()

@@ -23,10 +23,11 @@ from training.progress import Progress, shown_progress
 
 if TYPE_CHECKING:
     from training.promotion import Compare
+    from training.recommend.config import RecommendConfig
     from training.runs import Run
     from training.tracking import Registry
 
-TASKS = ("churn", "quality")
+TASKS = ("churn", "quality", "recommend")
 OK, FAILED, GATE_FAILED, INTERRUPTED = 0, 1, 2, 130
 _KNOWN = (
     BundleError,
@@ -125,6 +126,25 @@ def _datasets(folders: Sequence[Path]) -> list[Dataset]:
     return [Dataset(folder, now=now) for folder in folders]
 
 
+def recommend(options: argparse.Namespace) -> int:
+    """Train a recommender; register it if its gates hold."""
+    from training.recommend.run import run_recommend
+
+    def run(bundles: Path, step: Progress) -> "Run":
+        return run_recommend(_recommend_config(options), Dataset(options.data, now=_now()), bundles, step)
+
+    return _train(options, "recommend", figures="model", run=run)
+
+
+def _recommend_config(options: argparse.Namespace) -> "RecommendConfig":
+    """The settings in the file, and the protocol of the command line."""
+    from training.recommend.config import RecommendConfig
+    from training.recommend.cuts import Protocol
+
+    config = read_config(options.config, RecommendConfig)
+    return config.model_copy(update={"protocol": Protocol(options.protocol)}) if options.protocol else config
+
+
 def _train(options: argparse.Namespace, task: str, *, figures: str, run: Callable[[Path, Progress], "Run"]) -> int:
     """Do a run, register what it made, and leave its report whatever happens."""
     from training.runs import register, unfinished, write_report
@@ -152,10 +172,17 @@ def promote(options: argparse.Namespace) -> int:
     from training import promotion
 
     reason = promotion.Reason(options.by, options.why)
-    compare = _compare_churn(options) if options.model == "churn" else _compare_quality(options)
+    comparisons = {"churn": _compare_churn, "quality": _compare_quality, "recommend": _compare_recommend}
+    compare = comparisons[options.model](options)
     version = promotion.promote(_registry(options), options.model, compare, reason)
     print(f"{version.task} version {version.number} is champion")
     return OK
+
+
+def _one_dataset(folders: Sequence[Path]) -> Dataset:
+    if len(folders) > 1:
+        raise ConfigError("users are compared on one dataset: give --data once")
+    return Dataset(folders[0], now=_now())
 
 
 def _compare_churn(options: argparse.Namespace) -> "Compare":
@@ -163,9 +190,7 @@ def _compare_churn(options: argparse.Namespace) -> "Compare":
     from training.churn.comparison import compare
     from training.churn.config import ChurnConfig
 
-    if len(options.data) > 1:
-        raise ConfigError("users are compared on one dataset: give --data once")
-    config, dataset = read_config(options.config, ChurnConfig), Dataset(options.data[0], now=_now())
+    config, dataset = read_config(options.config, ChurnConfig), _one_dataset(options.data)
     return lambda ours, theirs: compare(ChurnScorer(ours), ChurnScorer(theirs) if theirs else None, dataset, config)
 
 
@@ -177,6 +202,19 @@ def _compare_quality(options: argparse.Namespace) -> "Compare":
     config, datasets = read_config(options.config, QualityConfig), _datasets(options.data)
     return lambda ours, theirs: compare(
         QualityScorer(ours), QualityScorer(theirs) if theirs else None, datasets, config
+    )
+
+
+def _compare_recommend(options: argparse.Namespace) -> "Compare":
+    from models.recommend.scorer import RecommendScorer
+    from training.recommend.comparison import compare
+    from training.recommend.config import RecommendConfig
+    from training.recommend.sequences import read_sequences
+
+    config = read_config(options.config, RecommendConfig)
+    sequences = read_sequences(_one_dataset(options.data), config.events)
+    return lambda ours, theirs: compare(
+        RecommendScorer(ours), RecommendScorer(theirs) if theirs else None, sequences, config
     )
 
 
@@ -255,6 +293,10 @@ def _add_model_commands(commands: "argparse._SubParsersAction[_Parser]") -> None
     one.add_argument("--clean", type=Path, action="append", default=[], help="notes that nothing is wrong with")
     one.add_argument("--config", type=Path, help="a TOML file (docs/quality.md)")
     one.add_argument("--report", type=Path, help="where the figures go (default: reports/quality.json below --home)")
+    one = _command(commands, recommend)
+    _add_data(one)
+    one.add_argument("--report", type=Path, help="where the figures go (default: reports/recommend.json below --home)")
+    one.add_argument("--protocol", choices=["leave-one-out", "temporal"], help="how the log is cut (default: as set)")
     one = _command(commands, promote)
     one.add_argument("--data", type=Path, action="append", required=True, help="a folder in the data contract")
     one.add_argument("--config", type=Path, help="a TOML file (docs/training.md, docs/quality.md)")

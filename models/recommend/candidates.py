@@ -1,0 +1,127 @@
+"""The notes a ranker chooses from, and what it knows of each: the same code in training and at serving."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.recommend.histories import Histories, Ints
+from models.recommend.sources import Floats, Proposals, Source
+
+PER_SOURCE: Final = 40
+"""How many notes each source sends a user."""
+
+_OF_SOURCE: Final = ("score", "strongest", "support", "from_last", "share_of_best", "rank")
+_OF_NOTE: Final = ("popularity", "lateness", "history_length", "history_popularity", "last_popularity", "n_sources")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoteStatistics:
+    """Of each note: how many events it had, and the share of them among their users' latest three."""
+
+    n_events: Floats
+    lateness: Floats
+
+    @property
+    def popularity(self) -> Floats:
+        """The logarithm of one more than its events."""
+        return np.log1p(self.n_events)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Notes for users, ascending by user, then note.
+
+    ``features`` is float32 of shape (n, n_features). ``source`` is the place of the source that ranks the note highest.
+    """
+
+    row: Ints
+    note: Ints
+    features: Floats
+    source: npt.NDArray[np.int64]
+
+
+def feature_names(sources: Sequence[str]) -> tuple[str, ...]:
+    """The columns of ``Candidates.features``: each source's, then the note's and the user's."""
+    return (*(f"{source}.{name}" for source in sources for name in _OF_SOURCE), *_OF_NOTE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """What candidates are found with: the sources and the notes' statistics, as of one cut through the log."""
+
+    sources: tuple[Source, ...]
+    statistics: NoteStatistics
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return feature_names([source.name for source in self.sources])
+
+    def find(self, histories: Histories) -> Candidates:
+        """The best notes of every source, and what all sources say of them.
+
+        A source that does not propose a note says 0 of it, and NaN for the rank.
+        """
+        n_notes = len(self.statistics.n_events)
+        proposed = [_ranked(source.propose(histories), n_notes) for source in self.sources]
+        keys = np.unique(np.concatenate([one.key[one.place < PER_SOURCE] for one in proposed]))
+        row, note = np.divmod(keys, n_notes)
+        columns = [column for one in proposed for column in one.at(keys)]
+        ranks = np.stack([np.nan_to_num(column, nan=np.inf) for column in columns[5 :: len(_OF_SOURCE)]])
+        columns += _of_note(self.statistics, histories, row, note)
+        columns.append(np.isfinite(ranks).sum(axis=0, dtype=np.float32))
+        features = np.stack(columns, axis=1).astype(np.float32, copy=False)
+        return Candidates(row, note, features, ranks.argmin(axis=0))
+
+
+def _of_note(statistics: NoteStatistics, histories: Histories, row: Ints, note: Ints) -> Iterator[Floats]:
+    popularity, latest = statistics.popularity, histories.latest()
+    counts = np.bincount(latest.row, minlength=len(histories))
+    total = np.bincount(latest.row, popularity[latest.note], len(histories))
+    last = np.zeros(len(histories), np.float32)
+    last[latest.row[latest.age == 0]] = popularity[latest.note[latest.age == 0]]
+    yield popularity[note]
+    yield statistics.lateness[note]
+    yield np.log1p(histories.lengths)[row].astype(np.float32)
+    yield (total / np.maximum(counts, 1))[row].astype(np.float32)
+    yield last[row]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """A source's proposals with their place among the user's (ties by number), and what is derived from it."""
+
+    key: Ints
+    place: Ints
+    columns: Floats
+
+    def at(self, keys: Ints) -> Iterator[Floats]:
+        """The columns of ``_OF_SOURCE`` for some notes of some users."""
+        if not len(self.key):
+            yield from [np.zeros(len(keys), np.float32)] * (len(_OF_SOURCE) - 1)
+            yield np.full(len(keys), np.nan, np.float32)
+            return
+        found = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
+        known = self.key[found] == keys
+        for name, column in zip(_OF_SOURCE, self.columns, strict=True):
+            yield np.where(known, column[found], np.float32(np.nan if name == "rank" else 0))
+
+
+def _ranked(proposals: Proposals, n_notes: int) -> _Ranked:
+    """``rank`` counts the user's notes with a higher score: equal scores have equal ranks."""
+    row, score = proposals.key // n_notes, proposals.score
+    order = np.lexsort((-score, row))
+    first = np.flatnonzero(np.diff(row, prepend=-1))  # of each user: rows ascend in either order
+    start = np.repeat(first, np.diff(first, append=len(row)))
+    places = np.arange(len(row))
+    begins = (places == start) | (np.diff(score[order], prepend=np.nan) != 0)
+    place, rank = np.empty(len(row), np.int64), np.empty(len(row), np.float32)
+    place[order] = places - start
+    rank[order] = np.maximum.accumulate(np.where(begins, places, 0)) - start
+    best = np.empty(len(row), np.float32)
+    best[order] = score[order][start]
+    evidence = [score, proposals.strongest, proposals.support, proposals.from_last, score / best, rank]
+    return _Ranked(proposals.key, place, np.stack(evidence))

@@ -1,0 +1,65 @@
+"""The tables of a recommend bundle as bytes: which notes there are, their statistics, and each one's neighbours."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import canonical_json
+from models.errors import BundleError
+from models.recommend.candidates import NoteStatistics, Pool
+from models.recommend.settings import RecommendSettings
+from models.recommend.sources import NeighbourSource, NeighbourTable
+
+NOTES: Final = "notes.json"
+TABLES: Final = "tables.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """``note_ids`` in the order of the notes' numbers, and what candidates are found with."""
+
+    note_ids: tuple[str, ...]
+    pool: Pool
+
+
+def encode_tables(
+    note_ids: Sequence[str], statistics: NoteStatistics, sources: Sequence[NeighbourSource]
+) -> dict[str, bytes]:
+    """The files of a bundle that hold the tables; equal tables give equal bytes."""
+    arrays: dict[str, npt.NDArray[Any]] = {"n_events": statistics.n_events, "lateness": statistics.lateness}
+    for place, source in enumerate(sources):
+        arrays[f"notes_{place}"] = source.table.notes
+        arrays[f"weights_{place}"] = source.table.weights
+    out = io.BytesIO()
+    np.savez_compressed(out, allow_pickle=False, **arrays)
+    return {NOTES: canonical_json(list(note_ids)), TABLES: out.getvalue()}
+
+
+def decode_tables(files: Mapping[str, bytes], settings: RecommendSettings) -> Tables:
+    """What ``encode_tables`` wrote; BundleError for anything else, tables of other lengths among it."""
+    try:
+        note_ids = tuple(map(str, json.loads(files[NOTES])))
+        with np.load(io.BytesIO(files[TABLES]), allow_pickle=False) as arrays:
+            statistics = NoteStatistics(arrays["n_events"], arrays["lateness"])
+            sources = tuple(
+                NeighbourSource(name, NeighbourTable(arrays[f"notes_{place}"], arrays[f"weights_{place}"]), decay)
+                for place, (name, decay) in enumerate(zip(settings.sources, settings.decays, strict=True))
+            )
+    except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
+        raise BundleError(f"the tables can't be read: {error!r}") from error
+    _require_fit(len(note_ids), statistics, sources)
+    return Tables(note_ids, Pool(sources, statistics))
+
+
+def _require_fit(n_notes: int, statistics: NoteStatistics, sources: Sequence[NeighbourSource]) -> None:
+    shapes = {statistics.n_events.shape, statistics.lateness.shape}
+    tables = [source.table for source in sources]
+    fit = all(one.notes.shape == one.weights.shape and len(one) == n_notes and one.notes.ndim == 2 for one in tables)
+    if not n_notes or shapes != {(n_notes,)} or not fit or any(one.notes.max() >= n_notes for one in tables):
+        raise BundleError(f"the tables don't fit the {n_notes} notes of {NOTES}")

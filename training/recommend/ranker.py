@@ -1,0 +1,125 @@
+"""The ranker: LambdaRank over the candidates of all sources (Burges 2010), by LightGBM."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from models.recommend.candidates import Candidates, Pool
+from models.recommend.histories import Ints
+from models.recommend.sources import Floats
+from training.recommend.cuts import Cut
+from training.recommend.ranking import Figures, Score, Scores, blocks, judge_blocks
+
+Order = Callable[[Floats], Floats]
+"""Scores of candidates, shape (n,), from their features."""
+
+SMALL: Final = 5_000
+"""Lists below which the trees are kept small."""
+MAX_LISTS: Final = 15_000
+"""Lists learnt from, at most; each cut keeps an even share."""
+_BLOCK: Final = 1_000
+_PARAMS: Final = {
+    "objective": "lambdarank", "lambdarank_truncation_level": 15, "learning_rate": 0.07, "num_leaves": 20,
+    "min_data_in_leaf": 50, "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0,
+    "max_bin": 255, "deterministic": True, "force_row_wise": True, "verbose": -1,
+}  # fmt: skip
+_ROUNDS: Final = 120
+_SMALL_PARAMS: Final = {"learning_rate": 0.05, "num_leaves": 7}
+_SMALL_ROUNDS: Final = 150
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Candidate lists whose target is among them, one after another: ``n`` candidates each, 1 at the target."""
+
+    features: Floats
+    is_target: npt.NDArray[np.float32]
+    n: Ints
+
+    def __len__(self) -> int:
+        return len(self.n)
+
+    @classmethod
+    def of(cls, pool: Pool, cut: Cut, most: int, rng: np.random.Generator) -> "Examples":
+        """The lists of a cut's users, at most ``most``; ``pool`` knows nothing from the cut on."""
+        histories, parts, n_lists = cut.histories, [], 0
+        blocks = rng.permutation(np.arange(0, len(histories), _BLOCK))
+        for first in blocks:
+            parts.append(_block(pool.find(histories.block(first, first + _BLOCK)), cut.targets[first : first + _BLOCK]))
+            n_lists += len(parts[-1])
+            if n_lists >= most:
+                break
+        return joined(parts)
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Examples after examples."""
+    return Examples(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.is_target for part in parts]),
+        np.concatenate([part.n for part in parts]),
+    )
+
+
+def fit_ranker(examples: Examples, features: Sequence[str], seed: int) -> lgb.Booster:
+    """The trees."""
+    small = len(examples) < SMALL
+    params: dict[str, Any] = {**_PARAMS, **(_SMALL_PARAMS if small else {}), "seed": seed, "num_threads": 1}
+    data = lgb.Dataset(
+        examples.features, examples.is_target, group=examples.n, feature_name=list(features), params=params
+    )
+    return lgb.train(params, data, _SMALL_ROUNDS if small else _ROUNDS)
+
+
+def ranker_order(booster: lgb.Booster, popularity_penalty: float, features: Sequence[str]) -> Order:
+    """The trees' scores, less the penalty times the note's popularity."""
+    column = features.index("popularity")
+
+    def order(candidates: Floats) -> Floats:
+        raw = booster.predict(candidates, raw_score=True, num_threads=1)
+        return np.asarray(raw - popularity_penalty * candidates[:, column], np.float32)
+
+    return order
+
+
+def source_order(source: str, features: Sequence[str]) -> Order:
+    """One source's own scores."""
+    column = features.index(f"{source}.score")
+    return lambda candidates: candidates[:, column]
+
+
+def candidate_scores(pool: Pool, order: Order) -> Score:
+    """Scores over all notes: those that are candidates get the order's."""
+    return lambda histories: spread(pool.find(histories), order, (len(histories), len(pool.statistics.n_events)))
+
+
+def spread(found: Candidates, order: Order, shape: tuple[int, int]) -> Scores:
+    """Scores of shape (n_users, n_notes): -inf for all that is no candidate."""
+    scores = np.full(shape, -np.inf, np.float32)
+    scores[found.row, found.note] = order(found.features)
+    return scores
+
+
+class Shortlists:
+    """The candidates of those a cut asks, found once, to be judged in one order and another."""
+
+    def __init__(self, pool: Pool, cut: Cut) -> None:
+        self._cut = cut
+        self._found = [(pool.find(block), (len(block), cut.n_notes)) for block in blocks(cut)]
+
+    def judge(self, order: Order) -> Figures:
+        """The figures of an order."""
+        return judge_blocks((spread(found, order, shape) for found, shape in self._found), self._cut)
+
+
+def _block(found: Candidates, targets: Ints) -> Examples:
+    is_target = found.note == targets[found.row]
+    with_target = np.zeros(len(targets), np.bool_)
+    with_target[found.row[is_target]] = True
+    kept = with_target[found.row]
+    n = np.bincount(found.row[kept], minlength=len(targets))
+    return Examples(found.features[kept], is_target[kept].astype(np.float32), n[n > 0])
