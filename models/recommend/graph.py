@@ -15,16 +15,21 @@ _ML_OPSET: Final = 5
 _TREES: Final = "trees"
 
 
-def ranker_graph(dump: Mapping[str, Any], features: Sequence[str], *, popularity_penalty: float) -> onnx.ModelProto:
-    """Trees, less ``popularity_penalty`` times the feature ``popularity``; ``dump`` is a booster's ``dump_model()``."""
+def ranker_graph(dump: Mapping[str, Any], features: Sequence[str], *, rarity_bonus: float) -> onnx.ModelProto:
+    """Trees, and ``rarity_bonus`` / (1 + the note's events); ``dump`` is a booster's ``dump_model()``.
+
+    The feature ``popularity`` is the logarithm of the divisor.
+    """
     nodes = [
         *tree_ensemble(dump, features=INPUT, output=_TREES),
         _column(output="popularity"),
-        helper.make_node("Mul", ["popularity", "penalty"], ["penalised"]),
-        helper.make_node("Sub", [_TREES, "penalised"], [OUTPUT]),
+        helper.make_node("Neg", ["popularity"], ["rarity_logarithm"]),
+        helper.make_node("Exp", ["rarity_logarithm"], ["rarity"]),
+        helper.make_node("Mul", ["rarity", "bonus"], ["put_forward"]),
+        helper.make_node("Add", [_TREES, "put_forward"], [OUTPUT]),
     ]
     column = np.array([features.index("popularity")])
-    return _model(nodes, features, {"penalty": np.float32(popularity_penalty), "column": column})
+    return _model(nodes, features, {"bonus": np.float32(rarity_bonus), "column": column})
 
 
 def source_graph(source: str, features: Sequence[str]) -> onnx.ModelProto:

@@ -27,10 +27,10 @@ def export_recommender(model: RecommendModel, folder: Path) -> Bundle:
         tuple(source.name for source in model.sources), tuple(source.decay for source in model.sources)
     )
     features = model.pool.features
-    if model.booster is None or model.choice.penalty is None:
+    if model.booster is None or model.choice.rarity_bonus is None:
         graph = source_graph(model.choice.source, features)
     else:
-        graph = ranker_graph(model.booster.dump_model(), features, popularity_penalty=model.choice.penalty)
+        graph = ranker_graph(model.booster.dump_model(), features, rarity_bonus=model.choice.rarity_bonus)
     golden = _golden(model, len(features))
     tables = encode_tables(model.note_ids, model.pool.statistics, model.sources)
     files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode(), **tables}

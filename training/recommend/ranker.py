@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.recommend.candidates import Candidates, Pool
-from models.recommend.histories import Ints
+from models.recommend.histories import Histories, Ints
 from models.recommend.sources import Floats
 from training.recommend.cuts import Cut
 from training.recommend.ranking import Figures, Score, Scores, blocks, judge_blocks
@@ -75,15 +75,21 @@ def fit_ranker(examples: Examples, features: Sequence[str], seed: int) -> lgb.Bo
     return lgb.train(params, data, _SMALL_ROUNDS if small else _ROUNDS)
 
 
-def ranker_order(booster: lgb.Booster, popularity_penalty: float, features: Sequence[str]) -> Order:
-    """The trees' scores, less the penalty times the note's popularity."""
+def trees_order(booster: lgb.Booster) -> Order:
+    """The trees' scores."""
+    return lambda candidates: np.asarray(booster.predict(candidates, raw_score=True, num_threads=1), np.float32)
+
+
+def rarity_order(features: Sequence[str]) -> Order:
+    """1 / (1 + the note's events): what tells notes apart that are hardly ever shown, and is 0 for all others."""
     column = features.index("popularity")
+    return lambda candidates: np.exp(-candidates[:, column])
 
-    def order(candidates: Floats) -> Floats:
-        raw = booster.predict(candidates, raw_score=True, num_threads=1)
-        return np.asarray(raw - popularity_penalty * candidates[:, column], np.float32)
 
-    return order
+def ranker_order(booster: lgb.Booster, rarity_bonus: float, features: Sequence[str]) -> Order:
+    """The trees' scores, and the bonus times the note's rarity."""
+    trees, rarity = trees_order(booster), rarity_order(features)
+    return lambda candidates: trees(candidates) + np.float32(rarity_bonus) * rarity(candidates)
 
 
 def source_order(source: str, features: Sequence[str]) -> Order:
@@ -94,14 +100,12 @@ def source_order(source: str, features: Sequence[str]) -> Order:
 
 def candidate_scores(pool: Pool, order: Order) -> Score:
     """Scores over all notes: those that are candidates get the order's."""
-    return lambda histories: spread(pool.find(histories), order, (len(histories), len(pool.statistics.n_events)))
 
+    def score(histories: Histories) -> Scores:
+        found = pool.find(histories)
+        return _spread(found, order(found.features), (len(histories), len(pool.statistics.n_events)))
 
-def spread(found: Candidates, order: Order, shape: tuple[int, int]) -> Scores:
-    """Scores of shape (n_users, n_notes): -inf for all that is no candidate."""
-    scores = np.full(shape, -np.inf, np.float32)
-    scores[found.row, found.note] = order(found.features)
-    return scores
+    return score
 
 
 class Shortlists:
@@ -111,9 +115,21 @@ class Shortlists:
         self._cut = cut
         self._found = [(pool.find(block), (len(block), cut.n_notes)) for block in blocks(cut)]
 
-    def judge(self, order: Order) -> Figures:
-        """The figures of an order."""
-        return judge_blocks((spread(found, order, shape) for found, shape in self._found), self._cut)
+    def scores(self, order: Order) -> list[Floats]:
+        """An order's scores, one array for each block of users."""
+        return [order(found.features) for found, _ in self._found]
+
+    def judge(self, scores: Sequence[Floats]) -> Figures:
+        """The figures of scores such as ``scores`` gives."""
+        placed = zip(self._found, scores, strict=True)
+        return judge_blocks((_spread(found, score, shape) for (found, shape), score in placed), self._cut)
+
+
+def _spread(found: Candidates, score: Floats, shape: tuple[int, int]) -> Scores:
+    """Scores of shape (n_users, n_notes): -inf for all that is no candidate."""
+    scores = np.full(shape, -np.inf, np.float32)
+    scores[found.row, found.note] = score
+    return scores
 
 
 def _block(found: Candidates, targets: Ints) -> Examples:

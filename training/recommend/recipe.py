@@ -1,7 +1,7 @@
 """The recommender's recipe: from steps of users to a judged model, ready to be written as a bundle.
 
-All choices are made at the validation cut: the neighbours' settings, whether a ranker pays, and how far popular notes
-are held back. Then everything is fitted again with what is known at the test cut, which is read once.
+All choices are made at the validation cut: the neighbours' settings, whether a ranker pays, and how far rare notes
+are put forward. Then everything is fitted again with what is known at the test cut, which is read once.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,9 @@ from training.recommend.ranker import (
     fit_ranker,
     joined,
     ranker_order,
+    rarity_order,
     source_order,
+    trees_order,
 )
 from training.recommend.ranking import Figures, Score, judge, ndcg
 from training.recommend.search import search
@@ -45,26 +47,26 @@ from training.recommend.sequences import Sequences
 
 SEARCH_USERS: Final = 4_000
 """Validation users, at most, that each setting of the neighbours is tried on."""
-CHOICE_USERS: Final = 8_000
+CHOICE_USERS: Final = 40_000
 """Validation users, at most, on whom the ranker must beat its best source."""
 LATE: Final = 3
 """A user's latest steps, in which ``lateness`` looks for a note."""
-PENALTIES: Final = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
-"""How far popularity may be held back, until coverage is the tuned neighbours' (and a bit more)."""
+BONUSES: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""How far rare notes may be put forward, until coverage is the tuned neighbours' (and a bit more)."""
 COVERAGE_MARGIN: Final = 1.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """What validation chose: the neighbours' settings, the best single source, and the ranker's penalty.
+    """What validation chose: the neighbours' settings, the best single source, and the ranker's bonus for rare notes.
 
-    ``penalty`` is None where no ranker pays. ``ndcg`` has the validation NDCG@10 of every source, the ranker's too.
+    ``rarity_bonus`` is None where no ranker pays. ``ndcg`` has the validation NDCG@10 of each source and of the ranker.
     """
 
     neighbours: NeighbourSettings
     n_tried: int
     source: str
-    penalty: float | None
+    rarity_bonus: float | None
     ndcg: dict[str, float]
 
 
@@ -81,9 +83,9 @@ class RecommendModel:
     @property
     def order(self) -> Order:
         """What orders the candidates."""
-        if self.booster is None or self.choice.penalty is None:
+        if self.booster is None or self.choice.rarity_bonus is None:
             return source_order(self.choice.source, self.pool.features)
-        return ranker_order(self.booster, self.choice.penalty, self.pool.features)
+        return ranker_order(self.booster, self.choice.rarity_bonus, self.pool.features)
 
     @property
     def score(self) -> Score:
@@ -111,7 +113,7 @@ def train_recommender(config: RecommendConfig, sequences: Sequences, progress: P
     progress("fitting", 2, 5)
     pairs, sources, pool = build_pool(plan.test, neighbours, config.n_neighbours)
     booster = None
-    if choice.penalty is not None:
+    if choice.rarity_bonus is not None:
         booster = fit(pool.features, plan.before_test(), neighbours, config, rng)
     model = RecommendModel(sequences.note_ids.tolist(), pool, sources, choice, booster)
     progress("judging the model", 3, 5)
@@ -138,20 +140,31 @@ def choose_order(
     """Whether a ranker beats the best source on validation, held to the coverage of the tuned neighbours."""
     asked = sample(plan.validation, CHOICE_USERS, rng)
     pairs, _, pool = build_pool(plan.validation, neighbours, config.n_neighbours)
-    bar = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked)
     shortlists, features = Shortlists(pool, asked), pool.features
-    alone = {source.name: shortlists.judge(source_order(source.name, features)) for source in pool.sources}
-    best = max(alone, key=lambda name: float(alone[name].ndcg.mean()))
-    gains = {name: float(figures.ndcg.mean()) for name, figures in alone.items()}
+    gains = {
+        source.name: float(shortlists.judge(shortlists.scores(source_order(source.name, features))).ndcg.mean())
+        for source in pool.sources
+    }
+    best = max(gains, key=gains.__getitem__)
     booster = fit(features, plan.before_validation(), neighbours, config, rng)
     if booster is None:
         return Choice(neighbours, n_tried, best, None, gains)
-    for penalty in PENALTIES:
-        ranked = shortlists.judge(ranker_order(booster, penalty, features))
-        if ranked.coverage >= min(1.0, COVERAGE_MARGIN * bar.coverage):
-            break
+    bar = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked).coverage
+    bonus, ranked = choose_bonus(shortlists, booster, features, coverage=min(1.0, COVERAGE_MARGIN * bar))
     gains["ranker"] = float(ranked.ndcg.mean())
-    return Choice(neighbours, n_tried, best, penalty if gains["ranker"] > gains[best] else None, gains)
+    return Choice(neighbours, n_tried, best, bonus if gains["ranker"] > gains[best] else None, gains)
+
+
+def choose_bonus(
+    shortlists: Shortlists, booster: lgb.Booster, features: Sequence[str], *, coverage: float
+) -> tuple[float, Figures]:
+    """The least of ``BONUSES`` with which a ranker's lists cover as much as asked, else the largest; its figures."""
+    trees, rarity = shortlists.scores(trees_order(booster)), shortlists.scores(rarity_order(features))
+    for bonus in BONUSES:
+        figures = shortlists.judge([one + np.float32(bonus) * rare for one, rare in zip(trees, rarity, strict=True)])
+        if figures.coverage >= coverage:
+            break
+    return bonus, figures
 
 
 def build_pool(

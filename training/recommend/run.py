@@ -90,8 +90,8 @@ def _report(training: RecommendTraining, config: RecommendConfig, gates: Sequenc
         **{name: figures.to_json() if figures else None for name, figures in training.figures.items()},
         "differences": _differences(training.figures),
         "choice": {
-            "ranker": choice.penalty is not None,
-            "popularity_penalty": choice.penalty,
+            "ranker": choice.rarity_bonus is not None,
+            "rarity_bonus": choice.rarity_bonus,
             "best_source": choice.source,
             "neighbours": asdict(choice.neighbours),
             "n_neighbours_tried": choice.n_tried,
