@@ -24,14 +24,14 @@ def popularity_scores(cut: Cut) -> Score:
     return lambda histories: np.tile(n_steps, (len(histories), 1))
 
 
-def tuned_als_scores(validation: Cut, test: Cut, rng: np.random.Generator, seed: int) -> Score:
+def tuned_als_scores(validation: Cut, test: Cut, *, rng: np.random.Generator, seed: int) -> Score:
     """ALS fitted on what is known at the test, regularised as did best on validation; ImportError without implicit."""
-    asked = sample(validation, _TUNING_USERS, rng)
-    gains = [ndcg(als_scores(validation, one, seed), asked) for one in _REGULARISATIONS]
-    return als_scores(test, _REGULARISATIONS[int(np.argmax(gains))], seed)
+    asked = sample(validation, _TUNING_USERS, rng=rng)
+    gains = [ndcg(als_scores(validation, one, seed=seed), asked) for one in _REGULARISATIONS]
+    return als_scores(test, _REGULARISATIONS[int(np.argmax(gains))], seed=seed)
 
 
-def als_scores(cut: Cut, regularisation: float, seed: int) -> Score:
+def als_scores(cut: Cut, regularisation: float, *, seed: int) -> Score:
     """ALS on everybody's notes before the cut; a user's factors are solved for from the history that is given."""
     from implicit.als import AlternatingLeastSquares
 
@@ -48,7 +48,7 @@ def als_scores(cut: Cut, regularisation: float, seed: int) -> Score:
     return score
 
 
-def sample(cut: Cut, most: int, rng: np.random.Generator) -> Cut:
+def sample(cut: Cut, most: int, *, rng: np.random.Generator) -> Cut:
     """A cut that asks at most ``most`` of its users."""
     if len(cut.asked) <= most:
         return cut

@@ -128,7 +128,7 @@ def _pairs_at(notes: Ints, rows: Ints, lag: int) -> tuple[Ints, Ints, Ints]:
     return before[kept].astype(np.int32), after[kept].astype(np.int32), row[kept]
 
 
-def neighbour_source(name: str, similarity: sparse.csr_array, n_neighbours: int, decay: float) -> NeighbourSource:
+def neighbour_source(name: str, similarity: sparse.csr_array, *, n_neighbours: int, decay: float) -> NeighbourSource:
     """A source that reads the strongest similarities."""
     return NeighbourSource(name, neighbour_table(similarity, n_neighbours), decay)
 

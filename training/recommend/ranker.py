@@ -44,7 +44,7 @@ class Examples:
         return len(self.n)
 
     @classmethod
-    def of(cls, pool: Pool, cut: Cut, most: int, rng: np.random.Generator) -> "Examples":
+    def of(cls, pool: Pool, cut: Cut, *, most: int, rng: np.random.Generator) -> "Examples":
         """The lists of a cut's users, at most ``most``; ``pool`` knows nothing from the cut on."""
         histories, parts, n_lists = cut.histories, [], 0
         blocks = rng.permutation(np.arange(0, len(histories), _BLOCK))
@@ -65,7 +65,7 @@ def joined(parts: Sequence[Examples]) -> Examples:
     )
 
 
-def fit_ranker(examples: Examples, features: Sequence[str], seed: int) -> lgb.Booster:
+def fit_ranker(examples: Examples, features: Sequence[str], *, seed: int) -> lgb.Booster:
     """The trees."""
     small = len(examples) < SMALL
     params: dict[str, Any] = {**_PARAMS, **(_SMALL_PARAMS if small else {}), "seed": seed, "num_threads": 1}
@@ -86,7 +86,7 @@ def rarity_order(features: Sequence[str]) -> Order:
     return lambda candidates: np.exp(-candidates[:, column])
 
 
-def ranker_order(booster: lgb.Booster, rarity_bonus: float, features: Sequence[str]) -> Order:
+def ranker_order(booster: lgb.Booster, features: Sequence[str], *, rarity_bonus: float) -> Order:
     """The trees' scores, and the bonus times the note's rarity."""
     trees, rarity = trees_order(booster), rarity_order(features)
     return lambda candidates: trees(candidates) + np.float32(rarity_bonus) * rarity(candidates)

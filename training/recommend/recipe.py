@@ -85,7 +85,7 @@ class RecommendModel:
         """What orders the candidates."""
         if self.booster is None or self.choice.rarity_bonus is None:
             return source_order(self.choice.source, self.pool.features)
-        return ranker_order(self.booster, self.choice.rarity_bonus, self.pool.features)
+        return ranker_order(self.booster, self.pool.features, rarity_bonus=self.choice.rarity_bonus)
 
     @property
     def score(self) -> Score:
@@ -109,12 +109,12 @@ def train_recommender(config: RecommendConfig, sequences: Sequences, progress: P
     progress("choosing the neighbours", 0, 5)
     neighbours, n_tried = choose_neighbours(plan.validation, rng)
     progress("choosing the ranker", 1, 5)
-    choice = choose_order(plan, neighbours, n_tried, config, rng)
+    choice = choose_order(plan, neighbours, n_tried=n_tried, config=config, rng=rng)
     progress("fitting", 2, 5)
-    pairs, sources, pool = build_pool(plan.test, neighbours, config.n_neighbours)
+    pairs, sources, pool = build_pool(plan.test, neighbours, n_neighbours=config.n_neighbours)
     booster = None
     if choice.rarity_bonus is not None:
-        booster = fit(pool.features, plan.before_test(), neighbours, config, rng)
+        booster = fit(pool.features, plan.before_test(), neighbours=neighbours, config=config, rng=rng)
     model = RecommendModel(sequences.note_ids.tolist(), pool, sources, choice, booster)
     progress("judging the model", 3, 5)
     figures: dict[str, Figures | None] = {
@@ -129,24 +129,24 @@ def train_recommender(config: RecommendConfig, sequences: Sequences, progress: P
 
 def choose_neighbours(validation: Cut, rng: np.random.Generator) -> tuple[NeighbourSettings, int]:
     """The best settings of the neighbours, and how many were tried."""
-    pairs, asked = Pairs(validation.known, validation.n_notes), sample(validation, SEARCH_USERS, rng)
+    pairs, asked = Pairs(validation.known, validation.n_notes), sample(validation, SEARCH_USERS, rng=rng)
     best, tried = search(lambda one: ndcg(neighbour_scores(pairs.similarity(one), one.decay), asked))
     return best, len(tried)
 
 
 def choose_order(
-    plan: Plan, neighbours: NeighbourSettings, n_tried: int, config: RecommendConfig, rng: np.random.Generator
+    plan: Plan, neighbours: NeighbourSettings, *, n_tried: int, config: RecommendConfig, rng: np.random.Generator
 ) -> Choice:
     """Whether a ranker beats the best source on validation, held to the coverage of the tuned neighbours."""
-    asked = sample(plan.validation, CHOICE_USERS, rng)
-    pairs, _, pool = build_pool(plan.validation, neighbours, config.n_neighbours)
+    asked = sample(plan.validation, CHOICE_USERS, rng=rng)
+    pairs, _, pool = build_pool(plan.validation, neighbours, n_neighbours=config.n_neighbours)
     shortlists, features = Shortlists(pool, asked), pool.features
     gains = {
         source.name: float(shortlists.judge(shortlists.scores(source_order(source.name, features))).ndcg.mean())
         for source in pool.sources
     }
     best = max(gains, key=gains.__getitem__)
-    booster = fit(features, plan.before_validation(), neighbours, config, rng)
+    booster = fit(features, plan.before_validation(), neighbours=neighbours, config=config, rng=rng)
     if booster is None:
         return Choice(neighbours, n_tried, best, None, gains)
     bar = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked).coverage
@@ -168,18 +168,18 @@ def choose_bonus(
 
 
 def build_pool(
-    cut: Cut, neighbours: NeighbourSettings, n_neighbours: int
+    cut: Cut, neighbours: NeighbourSettings, *, n_neighbours: int
 ) -> tuple[Pairs, tuple[NeighbourSource, ...], Pool]:
     """The sources and statistics as of a cut: nothing from the cut on is in them."""
     pairs = Pairs(cut.known, cut.n_notes)
     tuned, forward = pairs.similarity(neighbours), pairs.similarity(FORWARD)
     sources = (
-        neighbour_source("similar", tuned, n_neighbours, neighbours.decay),
-        neighbour_source("next", pairs.similarity(SHARP), n_neighbours, SHARP.decay),
-        neighbour_source("together", pairs.similarity(COSINE), n_neighbours, COSINE.decay),
-        neighbour_source("two_hops", two_hops(tuned), n_neighbours, neighbours.decay),
-        neighbour_source("after", forward, n_neighbours, FORWARD.decay),
-        neighbour_source("before", forward.T.tocsr(), n_neighbours, FORWARD.decay),
+        neighbour_source("similar", tuned, n_neighbours=n_neighbours, decay=neighbours.decay),
+        neighbour_source("next", pairs.similarity(SHARP), n_neighbours=n_neighbours, decay=SHARP.decay),
+        neighbour_source("together", pairs.similarity(COSINE), n_neighbours=n_neighbours, decay=COSINE.decay),
+        neighbour_source("two_hops", two_hops(tuned), n_neighbours=n_neighbours, decay=neighbours.decay),
+        neighbour_source("after", forward, n_neighbours=n_neighbours, decay=FORWARD.decay),
+        neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
     )
     return pairs, sources, Pool(sources, note_statistics(cut.known, cut.n_notes))
 
@@ -194,6 +194,7 @@ def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
 def fit(
     features: Sequence[str],
     cuts: Sequence[Cut],
+    *,
     neighbours: NeighbourSettings,
     config: RecommendConfig,
     rng: np.random.Generator,
@@ -201,13 +202,13 @@ def fit(
     """A ranker that learns at some cuts, each with sources and statistics from before it; None without an example."""
     examples = []
     for cut in (cut for cut in cuts if len(cut.asked)):
-        _, _, pool = build_pool(cut, neighbours, config.n_neighbours)
-        examples.append(Examples.of(pool, cut, MAX_LISTS // len(cuts), rng))
-    return fit_ranker(joined(examples), features, config.seed) if any(map(len, examples)) else None
+        _, _, pool = build_pool(cut, neighbours, n_neighbours=config.n_neighbours)
+        examples.append(Examples.of(pool, cut, most=MAX_LISTS // len(cuts), rng=rng))
+    return fit_ranker(joined(examples), features, seed=config.seed) if any(map(len, examples)) else None
 
 
 def _als(plan: Plan, seed: int, rng: np.random.Generator) -> Figures | None:
     try:
-        return judge(tuned_als_scores(plan.validation, plan.test, rng, seed), plan.test)
+        return judge(tuned_als_scores(plan.validation, plan.test, rng=rng, seed=seed), plan.test)
     except ModuleNotFoundError:
         return None

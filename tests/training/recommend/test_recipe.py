@@ -80,7 +80,13 @@ def test_the_bundle_orders_as_the_trainer_does(walked: RecommendTraining, tmp_pa
 
 def test_the_bundle_of_a_ranker_orders_as_the_trainer_does(walked: RecommendTraining, tmp_path: Path) -> None:
     model, cuts = walked.model, walked.plan.before_test()
-    booster = fit(model.pool.features, cuts, model.choice.neighbours, RecommendConfig(), np.random.default_rng(0))
+    booster = fit(
+        model.pool.features,
+        cuts,
+        neighbours=model.choice.neighbours,
+        config=RecommendConfig(),
+        rng=np.random.default_rng(0),
+    )
     ranked = replace(model, booster=booster, choice=replace(model.choice, rarity_bonus=0.5))
     bundle = export_recommender(ranked, tmp_path)
     assert parity(bundle, ranked, walked.plan.test.histories) < 1e-6
