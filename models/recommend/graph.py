@@ -16,15 +16,11 @@ _TREES: Final = "trees"
 
 
 def ranker_graph(dump: Mapping[str, Any], features: Sequence[str], *, rarity_bonus: float) -> onnx.ModelProto:
-    """Trees, and ``rarity_bonus`` / (1 + the note's events); ``dump`` is a booster's ``dump_model()``.
-
-    The feature ``popularity`` is the logarithm of the divisor.
-    """
+    """Trees, less ``rarity_bonus`` times the feature ``popularity``; ``dump`` is a booster's ``dump_model()``."""
     nodes = [
         *tree_ensemble(dump, features=INPUT, output=_TREES),
         _column(output="popularity"),
-        helper.make_node("Neg", ["popularity"], ["rarity_logarithm"]),
-        helper.make_node("Exp", ["rarity_logarithm"], ["rarity"]),
+        helper.make_node("Neg", ["popularity"], ["rarity"]),
         helper.make_node("Mul", ["rarity", "bonus"], ["put_forward"]),
         helper.make_node("Add", [_TREES, "put_forward"], [OUTPUT]),
     ]

@@ -81,9 +81,9 @@ def trees_order(booster: lgb.Booster) -> Order:
 
 
 def rarity_order(features: Sequence[str]) -> Order:
-    """1 / (1 + the note's events): what tells notes apart that are hardly ever shown, and is 0 for all others."""
+    """Minus the logarithm of one more than the note's events."""
     column = features.index("popularity")
-    return lambda candidates: np.exp(-candidates[:, column])
+    return lambda candidates: -candidates[:, column]
 
 
 def ranker_order(booster: lgb.Booster, features: Sequence[str], *, rarity_bonus: float) -> Order:

@@ -51,9 +51,10 @@ CHOICE_USERS: Final = 40_000
 """Validation users, at most, on whom the ranker must beat its best source."""
 LATE: Final = 3
 """A user's latest steps, in which ``lateness`` looks for a note."""
-BONUSES: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+BONUSES: Final = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 """How far rare notes may be put forward, until coverage is the tuned neighbours' (and a bit more)."""
-COVERAGE_MARGIN: Final = 1.03
+COVERAGE_MARGIN: Final = 0.1
+"""The bit more: this share of the notes that the tuned neighbours leave uncovered."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +151,7 @@ def choose_order(
     if booster is None:
         return Choice(neighbours, n_tried, best, None, gains)
     bar = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked).coverage
-    bonus, ranked = choose_bonus(shortlists, booster, features, coverage=min(1.0, COVERAGE_MARGIN * bar))
+    bonus, ranked = choose_bonus(shortlists, booster, features, coverage=bar + COVERAGE_MARGIN * (1 - bar))
     gains["ranker"] = float(ranked.ndcg.mean())
     return Choice(neighbours, n_tried, best, bonus if gains["ranker"] > gains[best] else None, gains)
 
