@@ -148,7 +148,7 @@ def test_a_report_that_cannot_be_written_is_said_in_one_line(tmp_path: Path, hom
         ["dance"],
         ["churn"],
         ["churn", "--data"],
-        ["promote", "quality", "--data", "."],
+        ["promote", "feed", "--data", "."],
         ["sample", "--out", "x", "--users", "0"],
         ["sample", "--out", "x", "--seed", "-1"],
         ["sample", "--out", "x", "--start", "June"],
