@@ -104,6 +104,9 @@ class Metrics:
             "operation",
             "outcome",
         )
+        self._add_slots()
+
+    def _add_slots(self) -> None:
         self.slot_live = self._gauge("slot_live", "1 while a slot has a model.", "model", "role")
         self.slot_version = self._gauge("slot_version", "1 for the version in a slot.", "model", "role", "version")
         self.slot_refused = self._gauge("slot_refused", "1 while a slot's pointer leads nowhere good.", "model", "role")

@@ -157,6 +157,24 @@ def own_redis(new_redis: Callable[[], AbstractContextManager[RedisProcess]]) -> 
         yield server
 
 
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], Any]], None]:
+    """Polls until a condition holds; what is promised within seconds may take a busy machine half a minute."""
+
+    def wait(condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "did not happen within 30 s"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
 TINY_FEATURES = (*CHURN_FEATURES, *KIND_FEATURES["collect"], *KIND_FEATURES["purchase"])
 
 

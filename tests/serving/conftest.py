@@ -26,7 +26,6 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
-from pythonjsonlogger.json import JsonFormatter
 
 from features.ngrams import N_BUCKETS, SHELVES, hashed_ngrams
 from features.text.lexicons import Lexicons
@@ -39,6 +38,7 @@ from models.pointer import Pointer, write_pointer
 from models.quality.parts import Blend, QualityParts, WidePart
 from models.quality.settings import Label, LabelKind, QualitySettings
 from serving.app import create_app
+from serving.logs import JsonLine
 from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.postgres import PostgresDatabase, open_postgres
@@ -177,24 +177,6 @@ class World:
     def open(self, **changed: Any) -> TestClient:
         settings = self.settings.model_copy(update=changed)
         return TestClient(create_app(settings, clock=self.clock), raise_server_exceptions=True)
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[[Callable[[], Any]], None]:
-    """Polls until a condition holds; what is promised within seconds may take a busy machine half a minute."""
-
-    def wait(condition: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, "did not happen within 30 s"
-            time.sleep(0.01)
-
-    return wait
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="session")
@@ -404,7 +386,7 @@ def nothing_planted_is_logged() -> Iterator[io.StringIO]:
     """Fails every test that has the app log something planted, at any level, in any field."""
     stream, root, serving = io.StringIO(), logging.getLogger(), logging.getLogger("serving")
     handler, level = logging.StreamHandler(stream), serving.level
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonLine())
     handler.addFilter(lambda record: not record.name.startswith("httpx2"))  # the tests' own client
     root.addHandler(handler)
     serving.setLevel(logging.DEBUG)
