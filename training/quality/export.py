@@ -56,13 +56,14 @@ def export_quality(model: QualityModel, encoder: ExportedEncoder | None, folder:
 def _examples(
     settings: QualitySettings, files: Mapping[str, bytes], lexicons: Lexicons, tolerance: float
 ) -> dict[str, bytes]:
-    """What the graph says of the synthetic notes: of their arrays, and of their words."""
+    """What the graph says of the synthetic notes: of their arrays together, and of each note alone, as is served."""
     runner = OnnxRunner(Bundle("", settings.contract(), files))
     tokenizer = Tokenizer.from_str(files[TOKENIZER].decode()) if TOKENIZER in files else None
-    arrays = NoteReader(lexicons, tokenizer, window_tokens=settings.window_tokens or 0).read(SYNTHETIC).arrays
-    outputs = runner.run(arrays)
-    examples = [
-        Example(note, probability.tolist(), float(quality))
-        for note, probability, quality in zip(SYNTHETIC, outputs[PROBABILITY], outputs[QUALITY][:, 0], strict=True)
-    ]
-    return {GOLDEN: Golden(arrays, outputs, tolerance).encode(), EXAMPLES: encode_examples(examples)}
+    reader = NoteReader(lexicons, tokenizer, window_tokens=settings.window_tokens or 0)
+    examples = []
+    for note in SYNTHETIC:
+        alone = runner.run(reader.read([note]).arrays)
+        examples.append(Example(note, alone[PROBABILITY][0].tolist(), float(alone[QUALITY][0, 0])))
+    arrays = reader.read(SYNTHETIC).arrays
+    golden = Golden(arrays, runner.run(arrays), tolerance)
+    return {GOLDEN: golden.encode(), EXAMPLES: encode_examples(examples)}

@@ -80,14 +80,15 @@ class QualityRun:
 def run_quality(config: QualityConfig, data: QualityData, home: Path, bundles: Path, progress: Progress) -> QualityRun:
     """Train, ship and judge a quality model; its bundle is written below ``bundles`` and not yet registered.
 
-    What an interrupted run of the same data and settings had learnt lies below ``home`` and is taken up.
+    What an interrupted run of the same data and settings had learnt is taken up; it lies below ``home`` until the end.
     """
     progress("reading the data", 0, 1)
     digest = data.digest()
     harms = [name for name, one in config.labels.items() if one.kind == LabelKind.HARM]
     corpus = read_corpus(data.train, data.test, clean=data.clean, harms=harms)
     same = hashlib.sha256(canonical_json({"data": digest, "config": config.model_dump(mode="json")})).hexdigest()
-    training = train_quality(config, corpus, home / "checkpoints" / f"quality-{same[:16]}.pt", progress)
+    checkpoint = home / "checkpoints" / f"quality-{same[:16]}.pt"
+    training = train_quality(config, corpus, checkpoint, progress)
     shipped = ship(training.model, corpus, bundles, max_f1_lost=config.gates.max_int8_f1_lost, progress=progress)
     scorer = QualityScorer(shipped.bundle)
     evaluations = evaluate(scorer, corpus, config.seed, progress)
@@ -107,6 +108,7 @@ def run_quality(config: QualityConfig, data: QualityData, home: Path, bundles: P
         "flag_rates_on_clean_notes": flag_rates(scorer, corpus),
         "gates": gates_to_json(gates),
     }
+    checkpoint.unlink(missing_ok=True)
     return QualityRun(config, training, shipped, evaluations, robustness, gates, report)
 
 

@@ -79,8 +79,7 @@ def fit_tower(encoder: Encoder, learn: Learning, tune: Learning, plan: TowerPlan
     """The tower, fine-tuned on the first window of each note.
 
     After each epoch the notes to tune on are asked: the best epoch's weights are kept, and training ends early where
-    ``PATIENCE`` epochs brought nothing. The checkpoint is written then too, taken up by the same training if there is
-    one, and removed at the end.
+    ``PATIENCE`` epochs brought nothing. The checkpoint is written then too, and taken up by the same training.
     """
     torch.manual_seed(plan.seed)
     tower = Tower(encoder, learn.targets.shape[1]).to(_device(plan.settings.device))
@@ -92,7 +91,6 @@ def fit_tower(encoder: Encoder, learn: Learning, tune: Learning, plan: TowerPlan
         state.close_epoch(_mean_auc(tower, tune))
         state.write(plan.checkpoint)
     state.restore_best()
-    plan.checkpoint.unlink(missing_ok=True)
     return tower.eval().to("cpu")
 
 

@@ -1,6 +1,8 @@
 """Scoring notes with a bundle: worked by hand, the same alone and in a crowd, and defined for any text."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ import pytest
 from features.ngrams import hashed_ngrams
 from models.bundle import GOLDEN, MODEL, Bundle
 from models.errors import BundleError, ContractError
+from models.quality.encoders.graph import quantise
 from models.quality.reading import BODY, TITLE, NoteText
 from models.quality.scorer import EXAMPLES, TOKENIZER, QualityScorer
+from training.quality.export import ExportedEncoder, export_quality
 from training.quality.recipe import QualityModel
 
 SPAM, PLAIN = NoteText("", "加微信"), NoteText("", "今天阳光很好")
@@ -144,3 +148,15 @@ def test_ngrams_that_a_title_and_a_body_share_by_chance_are_counted_once_as_thei
     expected = {bucket: title.get(bucket, 0) + body.get(bucket, 0) for bucket in title.keys() | body.keys()}
     arrays = read.arrays
     assert dict(zip(arrays["ngrams"].tolist(), arrays["ngram_counts"].tolist(), strict=True)) == pytest.approx(expected)
+
+
+def test_a_model_in_8_bits_scores_its_examples_as_it_did_when_it_was_exported(
+    deep_model: QualityModel, exported_encoder: ExportedEncoder, tmp_path: Path
+) -> None:
+    """To the last digit: what is served is one note at a time, and so are the examples."""
+    small = ExportedEncoder(quantise(exported_encoder.graph), exported_encoder.tokenizer, in_8_bits=True)
+    steep = replace(deep_model.parts.blend, slope=deep_model.parts.blend.slope * 20)
+    bundle = export_quality(replace(deep_model, parts=replace(deep_model.parts, blend=steep)), small, tmp_path)
+    examples = json.loads(bundle.files[EXAMPLES])
+    scores = QualityScorer(bundle).score([NoteText(**one["note"]) for one in examples])
+    assert scores.probability.tolist() == [one["probability"] for one in examples]
