@@ -35,6 +35,7 @@ def demo(folder: Path) -> tuple[str, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # it trains two models
 def test_the_demo_ends_with_a_live_score_and_starts_again_in_seconds(tmp_path: Path) -> None:
     first, _ = demo(tmp_path)
     again, took_s = demo(tmp_path)

@@ -306,7 +306,7 @@ def killed_at_random(out, rng, n_kills):
     return n_kills
 
 
-@pytest.mark.parametrize("n_kills", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("stores")
 def test_killed_at_any_moment_it_goes_on_to_the_same_files_and_lists(out, tmp_path, n_kills):
     know_many(N_USERS)
