@@ -40,11 +40,13 @@ def test_the_demo_ends_with_a_live_score_and_starts_again_in_seconds(tmp_path: P
     first, _ = demo(tmp_path)
     again, took_s = demo(tmp_path)
     for shown in (first, again):
-        [printed] = re.findall(r"^\{.*^\}", shown, re.MULTILINE | re.DOTALL)
-        answer = json.loads(printed)
-        probabilities = [one["churn"][-1]["probability"] for one in answer["results"]]
+        notes, users = map(json.loads, re.findall(r"^\{.*?^\}", shown, re.MULTILINE | re.DOTALL))
+        worst, best = (one["quality"] for one in notes["results"])
+        assert 0 <= worst < best <= 100
+        assert {label["label"] for label in notes["results"][0]["labels"]} >= {"spam", "clickbait"}
+        probabilities = [one["churn"][-1]["probability"] for one in users["results"]]
         assert probabilities == sorted(probabilities, reverse=True)
         assert all(0 < probability < 1 for probability in probabilities)
-        assert answer["model"]["version"] == "1"
+        assert (notes["model"]["version"], users["model"]["version"]) == ("1", "1")
     assert "using the models that are there" in again
     assert took_s < 30
