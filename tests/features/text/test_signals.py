@@ -155,6 +155,10 @@ def test_ten_times_the_text_takes_about_ten_times_the_time(unit: str) -> None:
 
 
 def _seconds(body: str) -> float:
-    began = time.process_time()
-    find_signals("", body, LEXICONS)
-    return time.process_time() - began
+    """The least CPU time of three: what else the machine does only adds to it."""
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        find_signals("", body, LEXICONS)
+        took.append(time.process_time() - began)
+    return min(took)
