@@ -1,13 +1,11 @@
 """What a model judges: a column for each label, and two for a grade."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from features.errors import DataError
-from models.quality.settings import LabelKind
 from training.quality.config import LabelSettings, QualityConfig
 from training.quality.corpus import DEV, TRAIN, Corpus
 
@@ -70,13 +68,3 @@ def _lacks(column: Column, corpus: Corpus) -> str:
         if min(n_with, n_without) < least:
             return f"{split} has {n_with} notes with and {n_without} without, at least {least} of each are needed"
     return ""
-
-
-def has_grades(columns: Sequence[Column]) -> bool:
-    """Whether the last two are a grade's."""
-    return any(column.cut is not None for column in columns)
-
-
-def kind_of(column: Column) -> LabelKind:
-    """A label's kind as a bundle names it."""
-    return LabelKind(column.settings.kind)

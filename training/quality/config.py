@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.quality.settings import Label, LabelKind
+from models.quality.settings import LabelKind
 from training.config import Table
 
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
@@ -63,8 +63,3 @@ class QualityConfig(Table):
     def settings_of(self, label: str) -> LabelSettings:
         """A label's settings, declared or not."""
         return self.labels.get(label, LabelSettings())
-
-
-def flagged(name: str, settings: LabelSettings, threshold: float) -> Label:
-    """A label as a bundle names it."""
-    return Label(name, LabelKind(settings.kind), threshold, settings.precision)
