@@ -12,11 +12,13 @@ from benchmarks.world import BUNDLES, DATA, HOME, World
 from features.state import UserStates
 from features.user import CATALOGUE, compute_features
 from models.churn.scorer import INPUT
+from serving.churn import CHURN
 from serving.folding import Folder
 from serving.instants import now_us
 from serving.parts import BatchRun, Parts
-from serving.score_all import BLOCK, Batch, champion, new_scores
+from serving.score_all import BLOCK, Batch, new_scores
 from serving.settings import Settings
+from serving.slots import released_champion
 from serving.store.journal import Fact, FactType
 from serving.store.scores import ScoreRun
 from serving.store.state import StateUpdate
@@ -64,7 +66,7 @@ async def _fill(stores: Stores, encoded: list[bytes]) -> None:
 
 
 async def _batch(settings: Settings, stores: Stores, workers: Workers) -> Batch:
-    model = await champion(settings)
+    model = await released_champion(settings.bundles, CHURN, clock=now_us)
     thresholds = dict(zip(model.scorer.settings.horizon_days, model.scorer.settings.thresholds, strict=True))
     run = BatchRun(ScoreRun(now_us(), model.pointer.version, model.pointer.digest, thresholds), BLOCK)
     return Batch(stores.journal, Folder(stores.journal, stores.states, workers), model.scorer, run)

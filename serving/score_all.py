@@ -16,13 +16,12 @@ from tqdm import tqdm
 from features.state import NEVER, UserStates
 from models.churn.scorer import ChurnScorer, ChurnStatus
 from serving.churn import CHURN
-from serving.errors import InvalidError, NoModelError
+from serving.errors import InvalidError
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, now_us, to_us
-from serving.metrics import Metrics
 from serving.parts import BatchRun, Block, Parts, read_manifest
 from serving.settings import Settings
-from serving.slots import LiveModel, Slots
+from serving.slots import LiveModel, released_champion
 from serving.store.journal import Journal
 from serving.store.scores import NewScore, ScoreRun, ScoreStore
 from serving.store.stores import open_stores
@@ -60,7 +59,7 @@ async def score_all(settings: Settings, *, out: Path, as_of: int | None, block: 
     What is not told is as in the run that the folder holds, or else: as of now, ``BLOCK`` users a part. NoModelError
     without a champion; ServingError for a folder that holds another run.
     """
-    model = await champion(settings)
+    model = await released_champion(settings.bundles, CHURN, clock=now_us)
     parts = Parts(out, run := _run(model, out, as_of, block))
     if not parts.is_complete:
         async with open_stores(settings) as stores:
@@ -83,17 +82,6 @@ async def _score(batch: Batch, lists: ScoreStore, parts: Parts) -> None:
                 await lists.put_many(batch.run.scores, scores[start : start + _PUT])
             parts.add(block)
             bar.update(len(block.user_ids))
-
-
-async def champion(settings: Settings) -> LiveModel[ChurnScorer]:
-    """The model that is released; NoModelError where there is none that can be used."""
-    slots = Slots(settings.bundles, [CHURN], metrics=Metrics(), clock=now_us)
-    await slots.follow()
-    model = slots.champion(CHURN)
-    if model is None:
-        reasons = [one.reason for one in slots.refused() if one.role == "champion"]
-        raise NoModelError(f"no churn model to score with: {(reasons or ['none has been released'])[0]}")
-    return model
 
 
 def _run(model: LiveModel[ChurnScorer], out: Path, as_of: int | None, block: int | None) -> BatchRun:

@@ -9,12 +9,10 @@ from contextlib import closing
 from functools import partial
 
 from models.quality.scorer import QualityScorer
-from serving.errors import NoModelError
 from serving.instants import Clock
-from serving.metrics import Metrics
 from serving.quality import QUALITY, NoteScore, score_note
 from serving.settings import Settings
-from serving.slots import LiveModel, Slots
+from serving.slots import released_champion
 from serving.store.note_scores import NewNoteScore, NoteRun, ScoredLabel
 from serving.store.notes import StoredNote
 from serving.store.stores import Stores, open_stores
@@ -27,7 +25,7 @@ _BLOCK_S = 3_600.0
 
 async def score_notes(settings: Settings, *, clock: Clock) -> AsyncIterator[tuple[int, int]]:
     """How many notes are scored, and how many are stored, again and again; NoModelError without a champion."""
-    model = await _champion(settings, clock)
+    model = await released_champion(settings.bundles, QUALITY, clock=clock)
     run = NoteRun(clock(), model.pointer.version, model.pointer.digest)
     async with open_stores(settings) as stores:
         with closing(Workers(n_threads=settings.note_threads)) as workers:
@@ -38,16 +36,6 @@ async def score_notes(settings: Settings, *, clock: Clock) -> AsyncIterator[tupl
                 await stores.note_scores.put_many(run, [one for one in scores if one])
                 n_scored += len(block)
                 yield n_scored, max(n_scored, n_notes)
-
-
-async def _champion(settings: Settings, clock: Clock) -> LiveModel[QualityScorer]:
-    slots = Slots(settings.bundles, [QUALITY], metrics=Metrics(), clock=clock)
-    await slots.follow()
-    model = slots.champion(QUALITY)
-    if model is None:
-        reasons = [one.reason for one in slots.refused() if one.role == "champion"]
-        raise NoModelError(f"no quality model to score with: {(reasons or ['none has been released'])[0]}")
-    return model
 
 
 async def _blocks(stores: Stores) -> AsyncIterator[list[StoredNote]]:

@@ -200,6 +200,17 @@ class Slots:
         self._metrics.slot_refused.labels(**_where(slot)).set(refusal is not None)
 
 
+async def released_champion(bundles: Path, task: Task[S], *, clock: Clock) -> LiveModel[S]:
+    """The champion that lies below ``bundles``, for commands; NoModelError where there is none that can be used."""
+    slots = Slots(bundles, [task], metrics=Metrics(), clock=clock)
+    await slots.follow()
+    model = slots.champion(task)
+    if model is None:
+        reasons = [one.reason for one in slots.refused() if one.role == "champion"]
+        raise NoModelError(f"no {task.model} model to score with: {(reasons or ['none has been released'])[0]}")
+    return model
+
+
 def _is_passing(cause: BaseException | None) -> bool:
     """Whether it is the machine's trouble (no memory, a disk that does not answer) and not the release's."""
     return isinstance(cause, OSError | MemoryError) and not isinstance(cause, FileNotFoundError | NotADirectoryError)
