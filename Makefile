@@ -29,7 +29,7 @@ clean:  ## remove the environment and everything that was made
 	$(PYTHON) -m venv .venv
 
 .venv/.demo: pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[serve,text,train]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[batch,serve,text,train]"
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python

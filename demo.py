@@ -1,4 +1,4 @@
-"""What ``make demo`` runs: a synthetic community, models trained on it, and the API that answers with them.
+"""What ``make demo`` runs: a synthetic community, models trained on it, the API that answers with them, and a console.
 
 Everything it makes lies in ``var/``, and what is there is used again. It only calls the two command lines and the API,
 as a person would.
@@ -27,14 +27,25 @@ SAMPLE: Final = VAR / "sample"
 BUNDLES: Final = VAR / "bundles"
 KEY: Final = VAR / "demo-key"
 SENT: Final = VAR / "demo-users.json"
+PROFILES: Final = VAR / "demo-profiles"
 NOTES: Final = VAR / "demo-notes.json"
+REVIEWER: Final = VAR / "demo-reviewer"
+SCORES: Final = VAR / "demo-scores"
 PORT: Final = int(os.environ.get("MINGJIAN_PORT", "8000"))
 CONFIGS: Final = Path(__file__).parent / "training" / "configs"
-TASKS: Final = {"churn": "who is about to leave", "quality": "which notes need a person's eyes"}
+TASKS: Final = {
+    "churn": "who is about to leave",
+    "quality": "which notes need a person's eyes",
+    "recommend": "what each user should see next",
+}
 URL: Final = f"http://127.0.0.1:{PORT}"
 N_DAYS: Final = 120
-N_SENT: Final = 100
-"""Users whose events, and notes that are sent to the API: enough to look around."""
+N_SENT: Final = 1000
+"""Users whose events are sent to the API: enough to look around."""
+KPI_S: Final = 20
+"""How often KPIs are rolled up: the board fills while one looks."""
+N_NOTES: Final = 1000
+"""Notes that are sent: the newest."""
 BATCH: Final = 1000
 READY_TIMEOUT_S: Final = 30
 
@@ -53,8 +64,10 @@ def main() -> int:
         key = make_key()
         with server() as running:
             send_events(key)
+            send_profiles(key)
             send_notes(key)
-            show(key)
+            fill_lists(key)
+            show(key, make_reviewer())
             return running.wait()
     except subprocess.CalledProcessError as error:
         console.print(f"[red]stopped:[/] {' '.join(map(str, error.cmd))} ended with status {error.returncode}")
@@ -101,9 +114,9 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
     """The API, ready; it ends with the block."""
     console.rule("starting the API")
     log = (VAR / "serving.log").open("wb")
-    running = subprocess.Popen(
-        [sys.executable, "-m", "serving", "run", "--port", str(PORT)], stdout=log, stderr=subprocess.STDOUT
-    )
+    command = [sys.executable, "-m", "serving", "run", "--port", str(PORT)]
+    environment = {"MINGJIAN_KPI_S": str(KPI_S), **os.environ}
+    running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
     try:
         wait_until_ready(running)
         yield running
@@ -166,6 +179,23 @@ def rows_of(sql: str, *, instant: str) -> list[dict[str, Any]]:
     return rows
 
 
+def send_profiles(key: str) -> None:
+    """Send the profiles of the same users, once."""
+    if PROFILES.exists():
+        return
+    profiles = rows_of(
+        f"""
+        SELECT user_id, n_followers, personalisation_opt_out, is_minor, epoch_us(registered_at) AS registered_at
+        FROM '{SAMPLE}/users.parquet' WHERE user_id IN (SELECT unnest(user_ids) FROM '{SENT}')
+        """,
+        instant="registered_at",
+    )
+    with console.status(f"sending {len(profiles)} profiles"):
+        for one in profiles:
+            call("PUT", f"/v1/users/{one.pop('user_id')}", key, one)
+    PROFILES.touch()
+
+
 def send_notes(key: str) -> None:
     """Send the newest notes, once, and note which."""
     if NOTES.exists():
@@ -173,7 +203,7 @@ def send_notes(key: str) -> None:
     notes = rows_of(
         f"""
         SELECT note_id, title, body, author_id, topics, category, n_images, epoch_us(published_at) AS published_at
-        FROM '{SAMPLE}/notes.parquet' ORDER BY published_at DESC, note_id LIMIT {N_SENT}
+        FROM '{SAMPLE}/notes.parquet' ORDER BY published_at DESC, note_id LIMIT {N_NOTES}
         """,
         instant="published_at",
     )
@@ -183,18 +213,40 @@ def send_notes(key: str) -> None:
     NOTES.write_text(json.dumps([note["note_id"] for note in notes]), encoding="utf-8")
 
 
-def show(key: str) -> None:
+def fill_lists(key: str) -> None:
+    """Score everyone and every note for the lists, and assign actions, once."""
+    if SCORES.exists():
+        return
+    run("serving", "score-all", "--out", SCORES)
+    user_ids = json.loads(SENT.read_text(encoding="utf-8"))["user_ids"]
+    call("POST", "/v1/actions:assign", key, {"batch_id": "demo", "user_ids": user_ids})
+
+
+def make_reviewer() -> str:
+    """How to sign in to the console; the password is shown this once."""
+    if REVIEWER.exists():
+        return "as demo (python -m serving reset-reviewer --name demo gives a new password)"
+    password = run("serving", "create-reviewer", "--name", "demo", "--role", "admin", capture=True).strip()
+    REVIEWER.touch()
+    return f"as demo, password {password} (shown this once)"
+
+
+def show(key: str, reviewer: str) -> None:
     """Say where everything is, and ask about a few notes and users.
 
     Users are asked about as of the sample's end: a demo started again weeks later finds them as they were.
     """
     console.rule("ready")
+    console.print(f"Console       {URL}/console {reviewer}")
     console.print(f"API docs      {URL}/docs")
     console.print("MLflow pages  .venv/bin/mlflow ui --backend-store-uri sqlite:///var/mlflow/mlflow.db")
     console.print("\nAsk which notes need a person's eyes (they are synthetic):\n")
     show_answer(key, "/v1/notes:score", extreme_notes(key))
     console.print("\nAsk who is about to leave (the users are synthetic):\n")
-    show_answer(key, "/v1/users:score", extreme_users(key))
+    asked = extreme_users(key)
+    show_answer(key, "/v1/users:score", asked)
+    console.print("\nAsk what one of them should see next:\n")
+    show_answer(key, "/v1/recommendations", {"user_id": asked["user_ids"][-1], "limit": 3, "as_of": asked["as_of"]})
     console.print("\nCtrl-C stops the server.")
 
 
@@ -208,7 +260,7 @@ def extreme_users(key: str) -> dict[str, Any]:
 
 def extreme_notes(key: str) -> dict[str, Any]:
     """A question about the best of the notes and the worst."""
-    asked = [{"note_id": note_id} for note_id in json.loads(NOTES.read_text(encoding="utf-8"))]
+    asked = [{"note_id": note_id} for note_id in json.loads(NOTES.read_text(encoding="utf-8"))[:200]]
     scored = [one for one in call("POST", "/v1/notes:score", key, {"notes": asked})["results"] if one["labels"]]
     scored.sort(key=lambda one: one["quality"])
     return {"notes": [{"note_id": scored[place]["note_id"]} for place in (0, -1)]}

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 from benchmarks.batch import score_everyone
 from benchmarks.load import Answers, Target, closed_loop, open_loop
 from benchmarks.peers import peers
+from benchmarks.policy import added_by_policy, scored_together
 from benchmarks.servers import LOAD_CORE, Server, free_port, running
 from benchmarks.world import BATCH, HOME, SAMPLE, World
 from features.snapshots import EventLog, log_span
@@ -100,6 +101,23 @@ def offline(world: World) -> Figures:
     return {"n_events": n_events, "rates": rates, "n_cores": len(os.sched_getaffinity(0))}
 
 
+def policy(world: World) -> Figures:
+    """What the policy adds to a user's score, and what users:score takes in all: alone and of 1,000 at once."""
+    n_users = len(world.user_ids)
+    with world.server() as (server, key):
+        one = [_measured(server, _scores(server, key, world.user_ids))["cpu_us"] for _ in range(ROUNDS)]
+        with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as metrics:
+            n_together = scored_together(metrics.read().decode())
+        target = Target(server.port, "/v1/users:score", [{"user_ids": world.user_ids}], {"X-API-Key": key})
+        many = []
+        for _ in range(ROUNDS):
+            before = server.cpu_s()
+            answers = closed_loop(target, connections=1, seconds=SECONDS)
+            many.append((server.cpu_s() - before) * 1e6 / answers.statuses[200] / n_users)
+    added = added_by_policy(world, [n_together, n_users])
+    return {"n_together": n_together, "one": [one, added[str(n_together)]], "many": [many, added[str(n_users)]]}
+
+
 def start(world: World) -> Figures:
     """Seconds from start to ready, and resident memory: when ready, and after some work."""
     ready_s, ready_mb, busy_mb = [], [], []
@@ -130,6 +148,7 @@ PARTS: Final[dict[str, Callable[[World], Figures]]] = {
     "ingest": ingest,
     "offline": offline,
     "batch": score_everyone,
+    "policy": policy,
     "start": start,
     "peers": against_peers,
 }

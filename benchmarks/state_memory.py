@@ -16,12 +16,13 @@ import redis.asyncio
 
 from features.snapshots import EventLog, log_span
 from features.sources import Dataset
-from features.state import INSTANTS, Tally, UserState, UserStates
+from features.state import INSTANTS, PROFILE, Tally, UserState, UserStates
 from serving.instants import now_us
 from serving.store.redis_states import open_redis
 from serving.store.state import StateUpdate
 
 _BATCH = 1_000
+_HEADS: tuple[str, ...] = (*INSTANTS, *PROFILE)
 
 
 def encoded_states(states: UserStates) -> list[bytes]:
@@ -29,7 +30,7 @@ def encoded_states(states: UserStates) -> list[bytes]:
     bounds = np.searchsorted(states.row_user, np.arange(len(states) + 1))
     return [
         UserState(
-            **{name: int(getattr(states, name)[user]) for name in INSTANTS},
+            **{name: getattr(states, name)[user].item() for name in _HEADS},
             tallies={
                 (int(row["day"]), int(row["kind"])): Tally(int(row["n"]), int(row["value"]))
                 for row in states.rows[bounds[user] : bounds[user + 1]]

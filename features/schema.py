@@ -104,4 +104,18 @@ NOTE_LABELS = Table("note_labels", (
     _maybe("decided_at", ColumnType.TIMESTAMP, past=True),
 ))  # fmt: skip
 
-TABLES = {table.name: table for table in (EVENTS, NOTES, USERS, NOTE_LABELS)}
+RECOMMENDATIONS = Table("recommendations", (
+    Column("recommendation_id", ColumnType.STRING),
+    Column("place", ColumnType.INTEGER, low=0),
+    Column("recommended_at", ColumnType.TIMESTAMP, past=True),
+    _maybe("user_id", ColumnType.STRING),
+    Column("note_id", ColumnType.STRING),
+    Column("source", ColumnType.STRING),
+    Column("arm", ColumnType.STRING),
+    Column("scene", ColumnType.STRING),
+    Column("propensity", ColumnType.NUMBER, low=0, high=1),
+    _maybe("version", ColumnType.STRING),
+    _maybe("digest", ColumnType.STRING),
+))  # fmt: skip
+
+TABLES = {table.name: table for table in (EVENTS, NOTES, USERS, NOTE_LABELS, RECOMMENDATIONS)}

@@ -20,8 +20,9 @@ from features.state import (
     NEVER,
     RETAINED_DAYS,
     TALLY,
+    UNKNOWN_FOLLOWERS,
     UserStates,
-    instants_of,
+    heads_of,
 )
 
 _ACTIVITY: Final = f"kind <> {IMPRESSION}"
@@ -72,7 +73,7 @@ class EventLog:
         for name in ("day", "kind", "n", "value"):
             tallies[name] = rows[name]
         row_user = np.searchsorted(heads["user_index"], rows["user_index"])
-        states = UserStates(**instants_of(heads), rows=tallies, row_user=row_user)
+        states = UserStates(**heads_of(heads), rows=tallies, row_user=row_user)
         return Snapshot(
             as_of,
             np.asarray(heads["user_hash"], np.int64),
@@ -100,11 +101,12 @@ FROM (SELECT user_id, epoch_us(occurred_at) AS instant,
     FROM events)
 """
 
-_PEOPLE: Final = """
+_PEOPLE: Final = f"""
 CREATE OR REPLACE TEMP TABLE people AS
 SELECT CAST(row_number() OVER (ORDER BY user_id) - 1 AS INTEGER) AS user_index, user_id,
     CAST('0x' || substr(md5(user_id), 1, 15) AS BIGINT) AS user_hash,
-    epoch_us(registered_at) AS registered_at
+    epoch_us(registered_at) AS registered_at, coalesce(n_followers, {UNKNOWN_FOLLOWERS}) AS n_followers,
+    coalesce(is_minor, FALSE) AS is_minor, coalesce(personalisation_opt_out, FALSE) AS personalisation_opt_out
 FROM (SELECT DISTINCT user_id FROM events) LEFT JOIN users USING (user_id)
 """
 
@@ -129,7 +131,8 @@ def _heads(segment: int, active_since: int) -> str:
     return f"""
 CREATE OR REPLACE TEMP TABLE heads AS
 SELECT user_index, user_id, user_hash, coalesce(first_at, {never}) AS first_at, coalesce(last_at, {never}) AS last_at,
-    latest_at, coalesce(registered_at, {never}) AS registered_at, coalesce(next_at, {never}) AS next_at
+    latest_at, coalesce(registered_at, {never}) AS registered_at, n_followers, is_minor, personalisation_opt_out,
+    coalesce(next_at, {never}) AS next_at
 FROM people JOIN (
     SELECT user_index, {at[0]} AS first_at, {at[1]} AS last_at, max(last_at) FILTER ({seen}) AS latest_at,
         min(first_at) FILTER (NOT ({seen}) AND {_ACTIVITY}) AS next_at

@@ -35,16 +35,39 @@ NEVER: Final = -(2**63)
 TALLY = np.dtype([("day", "<u2"), ("kind", "u1"), ("_", "u1"), ("n", "<u4"), ("value", "<i8")])
 """A row of a state: community day since 1970, kind code, number of events, sum of their values in thousandths."""
 
+UNKNOWN_FOLLOWERS: Final = -1
+"""The number of followers of a user whose profile does not say."""
+
 INSTANTS: Final = ("first_at", "last_at", "latest_at", "registered_at")
-_HEADER = np.dtype([("version", "u1"), *((name, "<i8") for name in INSTANTS)])
-_VERSION: Final = 1
-_PACK_HEADER = struct.Struct("<B4q")
+PROFILE: Final[Mapping[str, type[np.generic]]] = {
+    "n_followers": np.int64,
+    "is_minor": np.bool_,
+    "personalisation_opt_out": np.bool_,
+}
+"""What else a state holds of the user's profile, and how the columns hold it."""
+
+_HEADER = np.dtype(
+    [("version", "u1"), *((name, "<i8") for name in (*INSTANTS, "n_followers"))]
+    + [(name, "?") for name in ("is_minor", "personalisation_opt_out")]
+)
+_VERSION: Final = 2
+_PACK_HEADER = struct.Struct("<B5q2?")
 _PACK_TALLY = struct.Struct("<HBxIq")
 
 
 def community_day(instant: int) -> int:
     """The calendar day of an instant in community time, in days since 1970-01-01."""
     return (instant + COMMUNITY_OFFSET_US) // DAY_US
+
+
+def community_days(instants: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The same of many instants."""
+    return (instants + COMMUNITY_OFFSET_US) // DAY_US
+
+
+def community_day_start(instant: int) -> int:
+    """The instant at which the community day of an instant began."""
+    return instant - (instant + COMMUNITY_OFFSET_US) % DAY_US
 
 
 def thousandths(value: float | None) -> int:
@@ -72,13 +95,16 @@ class UserState:
     """One user's facts.
 
     ``first_at`` and ``last_at`` are of activity (all kinds but impressions), ``latest_at`` of any event;
-    ``registered_at`` comes from the user's profile.
+    ``registered_at`` and what follows come from the user's profile; a flag that it does not mention is False.
     """
 
     first_at: int = NEVER
     last_at: int = NEVER
     latest_at: int = NEVER
     registered_at: int = NEVER
+    n_followers: int = UNKNOWN_FOLLOWERS
+    is_minor: bool = False
+    personalisation_opt_out: bool = False
     tallies: Mapping[tuple[int, int], Tally] = field(default_factory=lambda: MappingProxyType({}))
 
     def fold(self, events: Iterable[Event]) -> Self:
@@ -103,19 +129,18 @@ class UserState:
 
     def encode(self) -> bytes:
         """The state as bytes: equal states give equal bytes."""
-        header = _PACK_HEADER.pack(_VERSION, self.first_at, self.last_at, self.latest_at, self.registered_at)
+        header = _PACK_HEADER.pack(_VERSION, *(getattr(self, name) for name in (*INSTANTS, *PROFILE)))
         rows = (_PACK_TALLY.pack(*key, *self.tallies[key]) for key in sorted(self.tallies))
         return header + b"".join(rows)
 
     @classmethod
     def decode(cls, encoded: bytes) -> Self:
         """The state that ``encode`` wrote; ValueError for bytes of another version."""
-        version, *instants = _PACK_HEADER.unpack_from(encoded)
+        version, *heads = _PACK_HEADER.unpack_from(encoded)
         _require_version(version)
         rows = _PACK_TALLY.iter_unpack(encoded[_PACK_HEADER.size :])
-        first_at, last_at, latest_at, registered_at = instants
         tallies = {(day, kind): Tally(*tally) for day, kind, *tally in rows}
-        return cls(first_at, last_at, latest_at, registered_at, tallies)
+        return cls(**dict(zip((*INSTANTS, *PROFILE), heads, strict=True)), tallies=tallies)
 
 
 def _retained(tallies: dict[tuple[int, int], Tally], latest_at: int) -> dict[tuple[int, int], Tally]:
@@ -138,14 +163,17 @@ def _require_version(version: int) -> None:
 class UserStates:
     """Many users' facts as columns.
 
-    Four instants per user (int64, ``NEVER`` for what has not happened) and the tallies of all, sorted by (user, day,
-    kind); ``row_user`` gives each tally's user by place.
+    Four instants per user (int64, ``NEVER`` for what has not happened), what their profile says, and the tallies of
+    all, sorted by (user, day, kind); ``row_user`` gives each tally's user by place.
     """
 
     first_at: npt.NDArray[np.int64]
     last_at: npt.NDArray[np.int64]
     latest_at: npt.NDArray[np.int64]
     registered_at: npt.NDArray[np.int64]
+    n_followers: npt.NDArray[np.int64]
+    is_minor: npt.NDArray[np.bool_]
+    personalisation_opt_out: npt.NDArray[np.bool_]
     rows: npt.NDArray[np.void]
     row_user: npt.NDArray[np.int64]
 
@@ -161,16 +189,17 @@ class UserStates:
             _require_version(version)
         rows = np.frombuffer(b"".join(one[size:] for one in encoded), TALLY)
         n_rows = [(len(one) - size) // TALLY.itemsize for one in encoded]
-        return cls(**instants_of(headers), rows=rows, row_user=np.repeat(np.arange(len(encoded)), n_rows))
+        return cls(**heads_of(headers), rows=rows, row_user=np.repeat(np.arange(len(encoded)), n_rows))
 
     def take(self, users: slice) -> Self:
         """A block of neighbouring users, as a table of its own."""
         start, stop, _ = users.indices(len(self))
         low, high = np.searchsorted(self.row_user, [start, stop])
-        instants = {name: getattr(self, name)[users] for name in INSTANTS}
-        return type(self)(**instants, rows=self.rows[low:high], row_user=self.row_user[low:high] - start)
+        heads = {name: getattr(self, name)[users] for name in (*INSTANTS, *PROFILE)}
+        return type(self)(**heads, rows=self.rows[low:high], row_user=self.row_user[low:high] - start)
 
 
-def instants_of(columns: Mapping[str, npt.NDArray[Any]] | npt.NDArray[np.void]) -> dict[str, npt.NDArray[np.int64]]:
-    """The instants of ``UserStates`` out of columns that hold them by name."""
-    return {name: np.asarray(columns[name], np.int64) for name in INSTANTS}
+def heads_of(columns: Mapping[str, npt.NDArray[Any]] | npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any]]:
+    """The instants and the profiles of ``UserStates`` out of columns that hold them by name."""
+    types: dict[str, Any] = {**dict.fromkeys(INSTANTS, np.int64), **PROFILE}
+    return {name: np.asarray(columns[name], dtype) for name, dtype in types.items()}

@@ -23,9 +23,16 @@ FloatColumn: TypeAlias = npt.NDArray[np.float32]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 _Exact: TypeAlias = npt.NDArray[np.float64]
 
+WINDOWS: Final = (7, 30, 90)
+"""The days back that recent events are counted over."""
+N_AGES: Final = len(WINDOWS) + 1
+
 HALF_LIFE_DAYS: Final = 30
 _ONE: Final = 1 << 20
 _WEIGHTS: Final = np.array([round(_ONE * 0.5 ** (age / HALF_LIFE_DAYS)) for age in range(RETAINED_DAYS)], np.int64)
+
+_AGE_OF: Final = np.searchsorted(WINDOWS, np.arange(RETAINED_DAYS), "right")
+"""By age in days: the first of the windows that holds it."""
 
 
 class Seen:
@@ -39,6 +46,13 @@ class Seen:
         self._rows = states.rows if kept.all() else states.rows[kept]
         self._user = states.row_user if kept.all() else states.row_user[kept]
         self._age = age[kept]
+        self._columns: dict[str, FloatColumn] = {}
+
+    def column(self, feature: "Feature") -> FloatColumn:
+        """A feature of these users, computed when first asked for."""
+        if feature.name not in self._columns:
+            self._columns[feature.name] = feature.compute(self)
+        return self._columns[feature.name]
 
     def per_user(self, users: _Ints, amounts: npt.NDArray[Any] | None = None) -> npt.NDArray[np.float64]:
         """The sum of integer amounts (without any: the count) by user, exact."""
@@ -83,6 +97,16 @@ class Seen:
         ages = np.full((len(self.states), len(EVENT_KINDS)), np.nan)
         ages.ravel()[self._user_and_kind] = self._age  # a user's tallies ascend by day: the last one stays
         return ages
+
+    @cached_property
+    def n_by_kind_and_age(self) -> npt.NDArray[np.float64]:
+        """Events of each kind at each of ``N_AGES`` ages: the last 7 days, the days before to 30, to 90, and older.
+
+        Shape (n_users, n_kinds * N_AGES), the ages of a kind side by side.
+        """
+        shape = len(self.states), len(EVENT_KINDS) * N_AGES
+        n = np.bincount(self._user_and_kind * N_AGES + _AGE_OF[self._age], self._rows["n"], shape[0] * shape[1])
+        return n.astype(np.float64, copy=False).reshape(shape)
 
     @cached_property
     def _user_and_kind(self) -> _Ints:
@@ -242,8 +266,12 @@ CATALOGUE: Final = {
 
 def compute_features(features: Sequence[Feature], states: UserStates, as_of: int) -> npt.NDArray[np.float32]:
     """The columns of ``features`` side by side: float32, shape (n_users, n_features)."""
-    seen = Seen(states, as_of)
-    table = np.empty((len(states), len(features)), np.float32)
+    return feature_table(features, Seen(states, as_of))
+
+
+def feature_table(features: Sequence[Feature], seen: Seen) -> npt.NDArray[np.float32]:
+    """``compute_features`` of what was seen, for those who go on to read more of it."""
+    table = np.empty((len(seen.states), len(features)), np.float32)
     for place, one in enumerate(features):
-        table[:, place] = one.compute(seen)
+        table[:, place] = seen.column(one)
     return table

@@ -28,6 +28,17 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
         return name
 
+    def top(self, values_of: str, k: str, *, values: str, places: str) -> None:
+        """A node that gives the ``k`` largest of each row, descending, and where they stand."""
+        self.nodes.append(helper.make_node("TopK", [values_of, k], [values, places], axis=1))
+
+    def last_of_gru(self, read: str, w: str, r: str, b: str, lengths: str, *, hidden_size: int) -> str:
+        """The name of the hidden states (1, n, hidden_size) after the last of each sequence, as PyTorch has them."""
+        name = f"gru_{len(self.nodes)}"
+        inputs, outputs = [read, w, r, b, lengths], ["", name]
+        self.nodes.append(helper.make_node("GRU", inputs, outputs, hidden_size=hidden_size, linear_before_reset=1))
+        return name
+
     def constant(self, value: Any, dtype: type[np.generic] = np.float64) -> str:
         """The name of a constant."""
         name = f"constant_{len(self.constants)}"

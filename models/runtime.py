@@ -22,7 +22,9 @@ class OnnxRunner:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self._session = _open_session(bundle)
+        if MODEL not in bundle.files:
+            raise BundleError(f"no {MODEL} in the bundle")
+        self._session = open_session(bundle.files[MODEL])
         self.contract = bundle.contract
         self._outputs = [tensor.name for tensor in self.contract.outputs]
         _require_same("inputs", self.contract.inputs, self._session.get_inputs())
@@ -57,16 +59,15 @@ def verify_golden(runner: OnnxRunner, bundle: Bundle) -> None:
             raise BundleError(f"golden example: {name} is off by {off:.3g}, allowed {golden.tolerance:g}")
 
 
-def _open_session(bundle: Bundle) -> ort.InferenceSession:
+def open_session(graph: bytes, *, name: str = MODEL) -> ort.InferenceSession:
+    """A graph, loaded; BundleError, which gives its name, for one that can't be."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        return ort.InferenceSession(bundle.files[MODEL], options, providers=["CPUExecutionProvider"])
-    except KeyError as error:
-        raise BundleError(f"no {MODEL} in the bundle") from error
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a class of its own for each status code, with no common base
-        raise BundleError(f"{MODEL} can't be loaded: {str(error).splitlines()[0]}") from error
+        raise BundleError(f"{name} can't be loaded: {str(error).splitlines()[0]}") from error
 
 
 def _require_same(side: str, expected: Iterable[Tensor], actual: Iterable[Any]) -> None:

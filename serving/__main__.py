@@ -1,4 +1,4 @@
-"""``python -m serving``: run the server, see to its keys, rebuild its states, export, score everyone and all notes."""
+"""``python -m serving``: run the server, see to keys, people and policies, rebuild states, export and score."""
 
 import argparse
 import asyncio
@@ -18,11 +18,14 @@ from models.pointer import pointer_path
 from serving.app import create_app
 from serving.errors import ServingError
 from serving.export import export_events
+from serving.export_labels import export_labels
 from serving.folding import Folder
 from serving.instants import now_us, to_us
 from serving.key_commands import create_key, list_keys, revoke_key
 from serving.logs import configure_logging
+from serving.policies.commands import add_policy_commands
 from serving.quality import QUALITY
+from serving.reviewer_commands import add_reviewer_commands
 from serving.score_notes import score_notes
 from serving.security import Scope
 from serving.settings import Settings
@@ -103,11 +106,30 @@ def _score_notes(settings: Settings, _: argparse.Namespace) -> None:
 def _export_events(settings: Settings, options: argparse.Namespace) -> None:
     async def export() -> None:
         async with open_stores(settings) as stores:
-            async for written in export_events(stores.journal, options.out, since=options.since, now=now_us()):
-                print(f"\rwritten: {written.n_events:,} events, {written.n_users:,} users", end="", file=sys.stderr)
+            log, since = stores.recommendations, options.since
+            async for written in export_events(stores.journal, log, options.out, since=since, now=now_us()):
+                print(
+                    f"\rwritten: {written.n_events:,} events, {written.n_users:,} users, "
+                    f"{written.n_recommendations:,} recommendations",
+                    end="",
+                    file=sys.stderr,
+                )
 
     asyncio.run(export())
     print(f"\n{options.out} is a dataset in the contract", file=sys.stderr)
+
+
+def _export_labels(settings: Settings, options: argparse.Namespace) -> None:
+    async def export() -> None:
+        async with open_stores(settings) as stores:
+            async for written in export_labels(stores.reviews, stores.notes, options.out, now=now_us()):
+                print(f"\rwritten: {written.n_notes:,} notes, {written.n_labels:,} labels", end="", file=sys.stderr)
+
+    asyncio.run(export())
+    print(
+        f"\n{options.out} is a dataset in the contract: python -m training quality --data {options.out}",
+        file=sys.stderr,
+    )
 
 
 def _score_all(settings: Settings, options: argparse.Namespace) -> None:
@@ -170,19 +192,29 @@ def _parser() -> argparse.ArgumentParser:
     revoke.set_defaults(command=revoke_key)
     listing = commands.add_parser("list-keys", help="list the keys that are kept, without what opens anything")
     listing.set_defaults(command=list_keys)
+    add_reviewer_commands(commands)
     rebuild = commands.add_parser("rebuild-state", help="make every state anew from the journal; servers may run")
     rebuild.set_defaults(command=_rebuild_state)
     notes = commands.add_parser("score-notes", help="score all notes anew, for the lists; servers may run")
     notes.set_defaults(command=_score_notes)
-    export = commands.add_parser("export-events", help="write the journal as a dataset (CSV); servers may run")
+    export = commands.add_parser(
+        "export-events", help="write the journal, and what was recommended, as a dataset (CSV); servers may run"
+    )
     export.add_argument("--out", type=Path, required=True, help="a folder that is not there yet, or empty")
     export.add_argument("--since", type=_instant, default=0, help="only events that occurred then or later")
     export.set_defaults(command=_export_events)
+    labels = commands.add_parser(
+        "export-labels", help="write what reviewers decided as labels to learn from (CSV); servers may run"
+    )
+    labels.add_argument("--out", type=Path, required=True, help="a folder that is not there yet, or empty")
+    labels.set_defaults(command=_export_labels)
     score = commands.add_parser("score-all", help="score all users, to files and to the lists, and all notes")
     score.add_argument("--out", type=Path, required=True, metavar="DIR", help="a run that stopped here goes on")
     score.add_argument("--as-of", type=_instant, metavar="INSTANT", help="seeing nothing at or after it (now)")
     score.add_argument("--block", type=_positive, metavar="N", help="users in a file (1000)")
     score.set_defaults(command=_score_all)
+    policy = commands.add_parser("policy", help="check a policy file, say what it changes, replay scores under it")
+    add_policy_commands(policy)
     return parser
 
 

@@ -2,12 +2,15 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from serving.instants import to_datetime
+from serving.store.kpis import UserSegment
 from serving.store.scores import Score
 from serving.workers import Workers
+
+T = TypeVar("T")
 
 COLUMNS: Final = (
     "user_id",
@@ -22,15 +25,27 @@ COLUMNS: Final = (
     "model_version",
     "model_digest",
 )
+_SEGMENTS: Final = ("user_id", "tier", "stage")
 _FORMULA: Final = tuple("=+-@＝＋－＠")
 """What makes a spreadsheet compute a cell; full-width forms are taken for the others (OWASP, CSV injection)."""
 
 
-async def csv_of(parts: AsyncIterator[Sequence[Score]], workers: Workers) -> AsyncIterator[str]:
-    """The header, then the rows of each part."""
-    yield _written([COLUMNS])
-    async for scores in parts:
-        yield await workers.run(len(scores), _written, map(_row, scores))
+def csv_of(parts: AsyncIterator[Sequence[Score]], workers: Workers) -> AsyncIterator[str]:
+    """Users by risk: the header, then the rows of each part."""
+    return _csv_of(parts, COLUMNS, _row, workers)
+
+
+def segments_csv_of(parts: AsyncIterator[Sequence[UserSegment]], workers: Workers) -> AsyncIterator[str]:
+    """Users with their tiers and stages: the header, then the rows of each part."""
+    return _csv_of(parts, _SEGMENTS, lambda one: [_inert(one.user_id), one.tier, one.stage], workers)
+
+
+async def _csv_of(
+    parts: AsyncIterator[Sequence[T]], columns: Sequence[str], row: Callable[[T], list[Any]], workers: Workers
+) -> AsyncIterator[str]:
+    yield _written([columns])
+    async for rows in parts:
+        yield await workers.run(len(rows), _written, map(row, rows))
 
 
 def _row(score: Score) -> list[Any]:

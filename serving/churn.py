@@ -1,4 +1,4 @@
-"""Who is about to leave: the churn champion over users' states."""
+"""Who is about to leave, and what may be done for them: the churn champion and the policy over users' states."""
 
 import logging
 from collections import Counter
@@ -11,10 +11,13 @@ from features.state import DAY_US, Event, UserState, UserStates
 from models.churn.reasons import Explanation
 from models.churn.scorer import TASK, ChurnScorer, ChurnScores, ChurnStatus
 from models.errors import BundleError, ExplainError
+from models.policy.evaluation import PolicyEvaluator, UserOutcome
 from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
+from serving.policies.judging import JudgedUsers, judge_users
+from serving.policies.live import Policies
 from serving.retention import Retention
 from serving.slots import LiveModel, Slots, Task
 from serving.together import Together
@@ -45,15 +48,17 @@ CHURN: Final = Task(TASK, ChurnScorer, _canary)
 class ChurnAnswer:
     """Users scored by one model.
 
-    ``user_ids`` are the different ones, with a row each in ``scores``; ``rows`` are the rows of those asked for, in
-    order, and ``columns`` those of the horizons. ``explanations`` are of the last of these horizons, a row each, or
-    none at all; ``degraded`` names what the answer has to do without.
+    ``user_ids`` are the different ones, with a row each in ``scores`` and in the policy's ``outcomes``; ``rows`` are
+    the rows of those asked for, in order, and ``columns`` those of the horizons. ``explanations`` are of the last of
+    these horizons, a row each, or none at all; ``degraded`` names what the answer has to do without.
     """
 
     model: LiveModel[ChurnScorer]
     as_of: int
     user_ids: Sequence[str]
     scores: ChurnScores
+    policy: PolicyEvaluator
+    outcomes: Sequence[UserOutcome]
     rows: Sequence[int]
     columns: Sequence[int]
     explanations: Sequence[Explanation | None] = ()
@@ -63,16 +68,26 @@ class ChurnAnswer:
         """The answer for one of the users alone."""
         scores = ChurnScores(self.scores.status[row : row + 1], self.scores.probability[row : row + 1])
         user_ids = self.user_ids[row : row + 1]
-        return ChurnAnswer(self.model, self.as_of, user_ids, scores, [0], self.columns, degraded=self.degraded)
+        of_user = user_ids, scores, self.policy, self.outcomes[row : row + 1]
+        return ChurnAnswer(self.model, self.as_of, *of_user, [0], self.columns, degraded=self.degraded)
 
 
 class ChurnScoring:
     """Scores users; it reads and changes nothing."""
 
     def __init__(
-        self, slots: Slots, folder: Folder, workers: Workers, retention: Retention, *, metrics: Metrics, clock: Clock
+        self,
+        slots: Slots,
+        policies: Policies,
+        folder: Folder,
+        workers: Workers,
+        retention: Retention,
+        *,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._slots = slots
+        self._policies = policies
         self._folder = folder
         self._workers = workers
         self._retention = retention
@@ -125,13 +140,16 @@ class ChurnScoring:
             raise NoModelError("no churn model has been released to this server")
         rows = {user_id: row for row, user_id in enumerate(dict.fromkeys(user_ids))}
         states = await self._folder.states_at(list(rows), as_of)
-        scores = await self._workers.run(len(states), model.scorer.score, states, as_of)
-        self._count(model, states, scores, as_of)
+        active, shadow = self._policies.active, self._policies.shadow
+        judged = await self._workers.run(len(states), judge_users, model.scorer, active, shadow, states, as_of)
+        self._count(model, states, judged.scores, as_of)
+        self._compare(len(states), judged)
         columns = range(len(model.scorer.settings.horizon_days))
         places = [rows[user_id] for user_id in user_ids]
         there = {"states": self._folder.is_level, "history": self._retention.holds_all_for(as_of)}
         degraded = [name for name, is_there in there.items() if not is_there]
-        return ChurnAnswer(model, as_of, list(rows), scores, places, columns, degraded=degraded), states
+        of_users = list(rows), judged.scores, judged.policy, judged.outcomes.each()
+        return ChurnAnswer(model, as_of, *of_users, places, columns, degraded=degraded), states
 
     def _choose(self, answer: ChurnAnswer, horizon_days: Sequence[int] | None) -> ChurnAnswer:
         """The answer at the horizons asked for."""
@@ -148,6 +166,11 @@ class ChurnScoring:
         self._metrics.feature_age.observe([(as_of - latest_at) / SECOND_US for latest_at, _ in scored])
         for place, days in enumerate(model.scorer.settings.horizon_days):
             self._metrics.probability.observe([row[place] for _, row in scored], *labels, str(days))
+
+    def _compare(self, n_users: int, judged: JudgedUsers) -> None:
+        for what, n_differ in (judged.differs or {}).items():
+            self._metrics.policy_shadow.labels(what, "differs").inc(n_differ)
+            self._metrics.policy_shadow.labels(what, "same").inc(n_users - n_differ)
 
     def _instant(self, as_of: int | None) -> int:
         now = self._clock()

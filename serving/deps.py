@@ -13,22 +13,40 @@ from fastapi.security.base import SecurityBase
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from serving.assigning import Assigning
+from serving.catalogue import Catalogues
 from serving.churn import ChurnScoring
 from serving.folding import Folder
 from serving.inference import Inference
 from serving.ingest import Ingest
+from serving.instants import Clock
+from serving.interests import Interests
 from serving.json_body import JsonRequest, load_json
+from serving.kpis.rolling import Rolling
 from serving.lists import UserLists
 from serving.metrics import Metrics
+from serving.middleware import call_of
 from serving.note_lists import NoteLists
+from serving.note_reading import NoteReading
 from serving.notes import Notes
+from serving.policies.live import Policies
+from serving.policies.simulation import Replay
 from serving.quality import NoteScoring
+from serving.recommend import Recommending
+from serving.recommendation_log import RecommendationWriter
+from serving.reports import Reports
 from serving.retention import Retention
+from serving.reviewers import Reviewers
+from serving.reviews.callbacks import Callbacks
+from serving.reviews.desk import Desk
+from serving.reviews.summary import Summaries
+from serving.reviews.voices import Voices
 from serving.rights import Rights
 from serving.security import KeyRing, Scope
 from serving.slots import Slots
 from serving.store.journal import Journal
 from serving.store.state import StateStore
+from serving.uplift import Uplifts
 from serving.workers import Workers
 
 S = TypeVar("S")
@@ -53,6 +71,22 @@ class Services:
     notes: Notes
     quality: NoteScoring
     note_lists: NoteLists
+    policies: Policies
+    replay: Replay
+    assigning: Assigning
+    uplifts: Uplifts
+    kpis: Rolling
+    reading: NoteReading
+    desk: Desk
+    callbacks: Callbacks | None
+    voices: Voices
+    reviewers: Reviewers
+    summaries: Summaries
+    catalogues: Catalogues
+    recommending: Recommending
+    recommendation_log: RecommendationWriter
+    reports: Reports
+    interests: Interests
     required_models: frozenset[str]
     rights: Rights
     retention: Retention
@@ -60,7 +94,9 @@ class Services:
     inference: Inference
     workers: Workers
     metrics: Metrics
+    clock: Clock
     max_body_bytes: int
+    console_https: bool
 
 
 class Door(SecurityBase, Generic[S]):
@@ -78,7 +114,7 @@ class Door(SecurityBase, Generic[S]):
     async def open(self, request: Request) -> S:
         """The service; UnauthenticatedError or ForbiddenError for a request whose key may not pass."""
         services = services_of(request)
-        await services.key_ring.require(request.headers.get(HEADER), self._scopes)
+        call_of(request).who = await services.key_ring.require(request.headers.get(HEADER), self._scopes)
         return self._pick(services)
 
     async def __call__(self, request: Request) -> S:
@@ -188,12 +224,22 @@ def services_of(request: Request) -> Services:
 
 
 UserScoring = Annotated[ChurnScoring, Depends(Door(attrgetter("churn"), Scope.SCORE))]
+Feedbacks = Annotated[Services, Depends(Door(lambda services: services, Scope.INGEST))]
 FactIngest = Annotated[Ingest, Depends(Door(attrgetter("ingest"), Scope.INGEST))]
 NoteIngest = Annotated[Notes, Depends(Door(attrgetter("notes"), Scope.INGEST))]
 StoredNotes = Annotated[Notes, Depends(Door(attrgetter("notes"), Scope.SCORE, Scope.ADMIN))]
 QualityScoring = Annotated[NoteScoring, Depends(Door(attrgetter("quality"), Scope.SCORE))]
 ListedNotes = Annotated[NoteLists, Depends(Door(attrgetter("note_lists"), Scope.SCORE, Scope.ADMIN))]
+Feeds = Annotated[Recommending, Depends(Door(attrgetter("recommending"), Scope.SCORE))]
+RecommendationReports = Annotated[Reports, Depends(Door(attrgetter("reports"), Scope.SCORE, Scope.ADMIN))]
+UserInterestsOf = Annotated[Interests, Depends(Door(attrgetter("interests"), Scope.PRIVACY))]
 UserRights = Annotated[Rights, Depends(Door(attrgetter("rights"), Scope.PRIVACY))]
 LiveSlots = Annotated[Slots, Depends(Door(attrgetter("slots"), Scope.SCORE, Scope.ADMIN))]
 ListServices = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE, Scope.ADMIN))]
+PolicyAdmin = Annotated[Policies, Depends(Door(attrgetter("policies"), Scope.ADMIN))]
+ActionAssigning = Annotated[Assigning, Depends(Door(attrgetter("assigning"), Scope.INGEST))]
+UpliftReports = Annotated[Uplifts, Depends(Door(attrgetter("uplifts"), Scope.SCORE, Scope.ADMIN))]
+KpiReports = Annotated[Rolling, Depends(Door(attrgetter("kpis"), Scope.SCORE, Scope.ADMIN))]
+Reviewing = Annotated[Services, Depends(Door(lambda services: services, Scope.REVIEW))]
+AppealVoices = Annotated[Voices, Depends(Door(attrgetter("voices"), Scope.INGEST))]
 OpenModels = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE))]

@@ -126,6 +126,14 @@ class NotFoundError(ServingError):
     title = "There is nothing here"
 
 
+class ConflictError(ServingError):
+    """What is asked for does not fit what is: look at how things stand, and ask again."""
+
+    code = "conflict"
+    status = 409
+    title = "This does not fit the present state"
+
+
 class ErasedUserError(ServingError):
     """The user was erased, for good: a person who comes back comes under another id."""
 

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from features.schema import kind_code
-from features.state import NEVER, Event, UserState, UserStates, is_readable, thousandths
+from features.state import NEVER, UNKNOWN_FOLLOWERS, Event, UserState, UserStates, is_readable, thousandths
 from serving.errors import StoreError
 from serving.store.journal import Entry, FactType, Journal
 from serving.store.state import StateStore, StateUpdate, StoredState
@@ -40,8 +40,15 @@ def fold(state: UserState, entries: Sequence[Entry]) -> UserState:
     profiles = [one.body for one in entries if one.type == FactType.PROFILE]
     if not profiles:
         return state
-    registered_at = json.loads(profiles[-1] or "{}").get("registered_at")
-    return replace(state, registered_at=NEVER if registered_at is None else registered_at)
+    said = json.loads(profiles[-1] or "{}")
+    registered_at, n_followers = said.get("registered_at"), said.get("n_followers")
+    return replace(
+        state,
+        registered_at=NEVER if registered_at is None else registered_at,
+        n_followers=UNKNOWN_FOLLOWERS if n_followers is None else n_followers,
+        is_minor=bool(said.get("is_minor")),
+        personalisation_opt_out=bool(said.get("personalisation_opt_out")),
+    )
 
 
 class Folder:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from features.schema import KIND_CODES, MAX_VALUE
 from serving.errors import ErasedUserError, FieldProblem, InvalidError, StoreError
+from serving.feedback import Feedback, event_of
 from serving.folding import Folder
 from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
 from serving.metrics import Metrics
@@ -69,6 +70,11 @@ class Ingest:
         for result, n in Counter(outcome.status for outcome in outcomes).items():
             self._metrics.events.labels(result).inc(n)
         return Ingested(outcomes, await self._fold({event.user_id for event in good}))
+
+    async def feedback(self, feedback: Sequence[Feedback]) -> Ingested:
+        """Take feedback as the events that it is; what does not say when happened now."""
+        now = self._clock()
+        return await self.events([event_of(one, now=now) for one in feedback])
 
     async def profile(self, user_id: str, profile: Mapping[str, Any]) -> bool:
         """Take a user's profile (instants as integers), durably; false where the state follows only later.

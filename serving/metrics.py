@@ -87,6 +87,14 @@ class Metrics:
         )
         self.notes_waiting = self._gauge("notes_waiting", "Notes waiting for their scores or being scored.")
         self.notes_stored = self._gauge("notes_stored", "Notes stored, as last counted.")
+        self.recommended = self._counter(
+            "recommended", "Notes recommended, by what found them and whether the feed explores.",
+            *("model", "version", "source", "arm"),
+        )  # fmt: skip
+        self.recommendations_dropped = self._counter(
+            "recommendations_dropped", "Notes recommended that are not on record: the log could not be written."
+        )
+        self.catalogue_notes = self._gauge("catalogue_notes", "Notes that the recommender knows of.")
         self.events = self._counter("ingest_events", "Events received, by what became of them.", "result")
         self.ingest_lag = self._distribution(
             "ingest_lag_seconds", "How long after it occurred a stored event was received.", _LAG_S
@@ -105,6 +113,23 @@ class Metrics:
             "outcome",
         )
         self._add_slots()
+        self._add_policies()
+
+    def _add_policies(self) -> None:
+        self.policy_live = self._gauge("policy_live", "1 for the policy in a role.", "role", "version")
+        self.policy_refused = self._gauge("policy_refused", "1 while a role's policy can't be read.", "role")
+        self.policy_shadow = self._counter(
+            "policy_shadow",
+            "Users and notes that the shadow was asked about too, by what came out: same or differs.",
+            "what",
+            "outcome",
+        )
+
+        self.reviews_decided = self._counter("reviews_decided", "Reviews that people decided.", "origin", "outcome")
+
+        self.callbacks = self._counter(
+            "callbacks", "Attempts to tell the community a decision: taken, failed, or dead with the last.", "outcome"
+        )
 
     def _add_slots(self) -> None:
         self.slot_live = self._gauge("slot_live", "1 while a slot has a model.", "model", "role")
@@ -115,7 +140,8 @@ class Metrics:
 
     def forget(self, model: str, version: str) -> None:
         """Drop what was counted by a version: a server that lives through many releases keeps the last few."""
-        for metric in (self.latency, self.scores, self.probability, self.notes_scored, self.quality):
+        counted = self.latency, self.scores, self.probability, self.notes_scored, self.quality, self.recommended
+        for metric in counted:
             metric.remove_by_labels({"model": model, "version": version})
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -29,13 +29,17 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 @dataclass(slots=True)
 class Call:
-    """One request under way; ``model`` and ``version`` are of the model that answers it, if one does."""
+    """One request under way; ``model`` and ``version`` are of the model that answers it, if one does.
+
+    ``who`` is the label of the key that opened a door to it.
+    """
 
     request_id: str
     started: float = field(default_factory=perf_counter)
     status: int = 0
     model: str = ""
     version: str = ""
+    who: str = ""
 
     @property
     def took_ms(self) -> float:

@@ -1,6 +1,7 @@
 """The notes that the community sends: stored as they are now, and let go when they are old."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from features.similarity import signature
@@ -65,6 +66,10 @@ class Notes:
         if note_id not in found:
             raise NotFoundError("no note is stored under this id")
         return found[note_id]
+
+    async def titles(self, note_ids: Sequence[str]) -> dict[str, str]:
+        """The titles of those of these notes that are stored."""
+        return {note_id: one.note.title for note_id, one in (await self._notes.get_many(note_ids)).items()}
 
     async def delete(self, note_id: str) -> bool:
         """Leave nothing of a note; whether there was one."""

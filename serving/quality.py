@@ -9,9 +9,12 @@ from itertools import repeat
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from models.errors import BundleError
-from models.quality.decision import Decision, decide
+from models.policy.note_facts import LabelSaid, NoteKnown
+from models.policy.policy import Policy, Rule
+from models.policy.words import Decision, Tier
 from models.quality.reading import NoteText
 from models.quality.reasons import NoteReason, note_reasons
 from models.quality.scorer import QualityScorer, WordAttribution
@@ -20,6 +23,7 @@ from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError, 
 from serving.instants import Clock
 from serving.metrics import Metrics
 from serving.notes import signature_of
+from serving.policies.deciding import Decided, NoteDeciding, NoteToDecide
 from serving.slots import LiveModel, Slots, Task
 from serving.store.notes import MAX_BODY_CHARS, MAX_TITLE_CHARS, Alike, Note, NoteStore, StoredNote
 from serving.workers import Workers
@@ -56,21 +60,25 @@ class Unscored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the model says of a text, with the labels that are flagged; ``signature`` finds its near-copies."""
+    """What the model says of a text, with the labels that are flagged.
+
+    ``signature`` finds its near-copies; ``embedding`` is of shape (128,), None of a model that has none.
+    """
 
     probability: Sequence[float]
     quality: float
     flagged: Sequence[Label]
-    decision: Decision
     reasons: Sequence[NoteReason]
     signature: bytes
+    embedding: npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
 class NoteScore:
     """A note scored; ``judged`` is None for one without a word, ``near`` where near-copies could not be looked for.
 
-    ``words`` are the heaviest words of each flagged label, where that was asked and could be had.
+    ``rule`` is the policy's that fired, ``tier`` the author's where that is known. ``words`` are the heaviest words of
+    each flagged label, where that was asked and could be had.
     """
 
     note: Note
@@ -79,11 +87,13 @@ class NoteScore:
     judged: Judged | None
     near: Sequence[Alike] | None = None
     words: Sequence[tuple[str, Sequence[WordAttribution]]] = ()
+    rule: Rule | None = None
+    tier: Tier | None = None
 
     @property
     def decision(self) -> Decision:
-        """What the scores suggest; a note of which they say nothing is left be."""
-        return self.judged.decision if self.judged else Decision.PASS
+        """What the policy makes of it; before it was asked, to leave it be."""
+        return Decision(self.rule.outcome) if self.rule else Decision.PASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,7 @@ class NoteAnswer:
     """Notes scored by one model, in the order asked; ``degraded`` names what the answer has to do without."""
 
     model: LiveModel[QualityScorer]
+    policy: Policy
     as_of: int
     results: Sequence[NoteScore | Unscored]
     degraded: Sequence[str]
@@ -100,9 +111,18 @@ class NoteScoring:
     """Scores notes; it reads and changes nothing."""
 
     def __init__(
-        self, slots: Slots, notes: NoteStore, workers: Workers, *, timeout_s: float, metrics: Metrics, clock: Clock
+        self,
+        slots: Slots,
+        deciding: NoteDeciding,
+        notes: NoteStore,
+        workers: Workers,
+        *,
+        timeout_s: float,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._slots = slots
+        self._deciding = deciding
         self._notes = notes
         self._workers = workers
         self._timeout_s = timeout_s
@@ -123,6 +143,7 @@ class NoteScoring:
             raise NoModelError("no quality model has been released to this server")
         as_of = self._clock()
         results = await self._judge(model.scorer, await self._found(asked))
+        decided = await self._decide(model.scorer, results, as_of)
         scores = {place: one for place, one in enumerate(results) if isinstance(one, NoteScore) and one.judged}
         self._count(model, results)
         near = await self._near(list(scores.values()))
@@ -131,7 +152,8 @@ class NoteScoring:
         added = zip(scores, near or repeat(None), words or repeat(()), strict=False)
         for place, alike, heaviest in added:
             results[place] = replace(scores[place], near=alike, words=heaviest)
-        return NoteAnswer(model, as_of, results, [name for name, found in missing.items() if found is None])
+        degraded = [*decided.degraded, *(name for name, found in missing.items() if found is None)]
+        return NoteAnswer(model, decided.policy, as_of, results, degraded)
 
     async def _found(self, asked: Sequence[str | Note]) -> list[StoredNote | Note | Unscored]:
         """What is to be scored: notes as stored or as given."""
@@ -151,6 +173,15 @@ class NoteScoring:
             raise BusyError("no note could be scored in time")
         scores = iter(scored)
         return [one if isinstance(one, Unscored) else next(scores) or _late(one) for one in found]
+
+    async def _decide(self, scorer: QualityScorer, results: list[NoteScore | Unscored], as_of: int) -> Decided:
+        """Put the policy's rule, and the author's tier, to each note that was scored."""
+        scores = {place: one for place, one in enumerate(results) if isinstance(one, NoteScore)}
+        notes = [to_decide(scorer, one) for one in scores.values()]
+        decided = await self._deciding.decide(notes, scorer.settings, as_of=as_of)
+        for (place, score), rule, tier in zip(scores.items(), decided.rules, decided.tiers, strict=True):
+            results[place] = replace(score, rule=rule, tier=tier)
+        return decided
 
     async def _near(self, scores: Sequence[NoteScore]) -> list[list[Alike]] | None:
         """The near-duplicates of each note, itself left out; None while they can't be looked for."""
@@ -198,11 +229,11 @@ def _late(entry: StoredNote | Note) -> Unscored:
 def _outcome(result: NoteScore | Unscored) -> str:
     if isinstance(result, Unscored):
         return result.code
-    return result.judged.decision if result.judged else "no_text"
+    return result.decision if result.judged else "no_text"
 
 
 def score_note(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore:
-    """The scores of one note, stored or not, without its near-duplicates."""
+    """The scores of one note, stored or not, without its near-duplicates and the policy's rule."""
     stored = entry if isinstance(entry, StoredNote) else None
     note = entry.note if isinstance(entry, StoredNote) else entry
     known_since = stored.known_since if stored else note.published_at
@@ -215,10 +246,24 @@ def score_note(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore:
     chances = list(zip(scorer.settings.labels, probability, strict=True))
     flagged = [(label, chance) for label, chance in chances if chance >= label.threshold]
     labels = [label for label, _ in flagged]
-    decision = decide(scorer.settings, labels, quality)
     signature = stored.signature if stored else signature_of(note)
     reasons = note_reasons(flagged, signals.findings)
-    return replace(unjudged, judged=Judged(probability, quality, labels, decision, reasons, signature))
+    embedding = None if scores.embedding is None else scores.embedding[0]
+    return replace(unjudged, judged=Judged(probability, quality, labels, reasons, signature, embedding))
+
+
+def to_decide(scorer: QualityScorer, score: NoteScore) -> NoteToDecide:
+    """What a policy is asked about a note."""
+    judged = score.judged
+    if judged is None:
+        return NoteToDecide(_stored_id(score), score.note.author_id, NoteKnown())
+    chances = zip(scorer.settings.labels, judged.probability, strict=True)
+    said = [LabelSaid(label.name, label.kind, chance, label in judged.flagged) for label, chance in chances]
+    return NoteToDecide(_stored_id(score), score.note.author_id, NoteKnown(said, judged.quality))
+
+
+def _stored_id(score: NoteScore) -> str | None:
+    return None if score.revision is None else score.note.note_id
 
 
 def _heaviest(scorer: QualityScorer, scores: Sequence[NoteScore]) -> list[list[tuple[str, list[WordAttribution]]]]:

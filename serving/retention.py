@@ -1,7 +1,8 @@
 """How long things are kept: sweeps that take out what is old, a little at a time, beside all other work."""
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from features.state import DAY_US, RETAINED_DAYS
 from serving.instants import Clock
@@ -13,12 +14,39 @@ _PAUSE_S: Final = 0.02
 """Between pages: appends come first."""
 
 
-class Retention:
-    """Takes out of the journal what is older than ``events_days``, and of the keys those that ended so long ago."""
+class Kept(NamedTuple):
+    """Rows that are deleted when they are ``days`` old; ``retire`` deletes up to ``limit`` of before an instant."""
 
-    def __init__(self, journal: Journal, keys: KeyStore, *, events_days: int, keys_days: int, clock: Clock) -> None:
+    retire: "Retire"
+    days: int
+
+
+class Retire(Protocol):
+    """Deletes up to ``limit`` rows of before an instant; how many."""
+
+    def __call__(self, before: int, *, limit: int) -> Awaitable[int]:
+        """Delete."""
+        ...
+
+
+class Retention:
+    """Takes out of the journal what is older than ``events_days``, of the keys those that ended ``keys_days`` ago, and
+    of other records those that are as old as they may become.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        keys: KeyStore,
+        others: Sequence[Kept],
+        *,
+        events_days: int,
+        keys_days: int,
+        clock: Clock,
+    ) -> None:
         self._journal = journal
         self._keys = keys
+        self._others = others
         self._events_days = events_days
         self._keys_days = keys_days
         self._clock = clock
@@ -28,6 +56,9 @@ class Retention:
         """One pass over all that is old enough, and a look at what went at all, by other servers too."""
         now, reached = self._clock(), 0
         await self._keys.purge(now - self._keys_days * DAY_US)
+        for retire, days in self._others:
+            while await retire(now - days * DAY_US, limit=_PAGE):
+                await asyncio.sleep(_PAUSE_S)
         before = now - self._events_days * DAY_US
         while (page := await self._journal.retire(reached, before=before, at=now, limit=_PAGE)) is not None:
             reached = page

@@ -12,9 +12,12 @@ from typing import Final, NamedTuple
 from serving.errors import NotFoundError, StoreError
 from serving.instants import Clock
 from serving.metrics import Metrics
+from serving.store.assignments import AssignmentsHeld, AssignmentStore
 from serving.store.erasure import Erasable, ErasureLog
 from serving.store.journal import Journal, JournalHeld
+from serving.store.kpis import KpiStore, UserSegment
 from serving.store.notes import NotesHeld, NoteStore
+from serving.store.recommendations import RecommendationLog, RecommendationsHeld
 from serving.store.scores import Score, ScoreStore
 from serving.store.state import StateStore, StoredState
 
@@ -30,6 +33,9 @@ class Held(NamedTuple):
     state: StoredState | None
     scores: Sequence[Score]
     notes: NotesHeld | None
+    recommendations: RecommendationsHeld | None
+    assignments: AssignmentsHeld | None
+    segment: UserSegment | None
 
 
 class Erased(NamedTuple):
@@ -49,6 +55,9 @@ class Rights:
         states: StateStore,
         scores: ScoreStore,
         notes: NoteStore,
+        recommendations: RecommendationLog,
+        assignments: AssignmentStore,
+        kpis: KpiStore,
         *,
         metrics: Metrics,
         clock: Clock,
@@ -58,6 +67,9 @@ class Rights:
         self._states = states
         self._scores = scores
         self._notes = notes
+        self._recommendations = recommendations
+        self._assignments = assignments
+        self._kpis = kpis
         self._metrics = metrics
         self._clock = clock
         self._stores: Mapping[str, Erasable] = {  # states are made from facts, and scores from states
@@ -65,15 +77,21 @@ class Rights:
             "states": states,
             "scores": scores,
             "notes": notes,
+            "recommendations": recommendations,
+            "assignments": assignments,
+            "kpis": kpis,
         }
 
     async def held(self, user_id: str) -> Held:
         """All that is held of a user; NotFoundError for one of whom nothing is."""
         facts, state = await self._journal.held(user_id), await self._states.held(user_id)
         scores, notes = await self._scores.held(user_id), await self._notes.held(user_id)
-        if not (facts or state or scores or notes):
+        recommendations = await self._recommendations.held(user_id)
+        assignments = await self._assignments.held(user_id)
+        segment = await self._kpis.held(user_id)
+        if not (facts or state or scores or notes or recommendations or assignments or segment):
             raise NotFoundError("nothing is held of this user")
-        return Held(facts or _NOTHING, state, scores or [], notes)
+        return Held(facts or _NOTHING, state, scores or [], notes, recommendations, assignments, segment)
 
     async def erase(self, user_id: str) -> Erased:
         """Erase a user; to erase again changes nothing."""

@@ -1,4 +1,4 @@
-"""Scores every stored note, block by block, into the scores that lists are made of.
+"""Scores every stored note, block by block, into the scores that lists are made of, and opens the reviews it asks for.
 
 A block is scored and stored whole. A run that was stopped is simply run again: it starts over, and notes that it had
 reached get the same scores.
@@ -6,11 +6,17 @@ reached get the same scores.
 
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from models.quality.scorer import QualityScorer
+from serving.folding import Folder
 from serving.instants import Clock
-from serving.quality import QUALITY, NoteScore, score_note
+from serving.metrics import Metrics
+from serving.policies.deciding import NoteDeciding, Sources
+from serving.policies.live import Policies
+from serving.quality import QUALITY, NoteScore, score_note, to_decide
+from serving.reviews.opening import Opening
 from serving.settings import Settings
 from serving.slots import released_champion
 from serving.store.note_scores import NewNoteScore, NoteRun, ScoredLabel
@@ -26,14 +32,26 @@ _BLOCK_S = 3_600.0
 async def score_notes(settings: Settings, *, clock: Clock) -> AsyncIterator[tuple[int, int]]:
     """How many notes are scored, and how many are stored, again and again; NoModelError without a champion."""
     model = await released_champion(settings.bundles, QUALITY, clock=clock)
-    run = NoteRun(clock(), model.pointer.version, model.pointer.digest)
+    run, metrics = NoteRun(clock(), model.pointer.version, model.pointer.digest), Metrics()
     async with open_stores(settings) as stores:
         with closing(Workers(n_threads=settings.note_threads)) as workers:
             n_scored, n_notes = 0, await stores.notes.count()
+            policies = Policies(stores.policies, metrics=metrics, clock=clock)
+            await policies.follow()
+            folder = Folder(stores.journal, stores.states, workers)
+            deciding = NoteDeciding(policies, Sources(folder, stores.reviews), metrics=metrics)
+            opening = Opening(stores.reviews, sample_share=settings.review_sample_share, clock=clock)
             async for block in _blocks(stores):
-                score = partial(_new_score, model.scorer)
-                scores = await workers.run_each(score, block, timeout_s=_BLOCK_S)
-                await stores.note_scores.put_many(run, [one for one in scores if one])
+                done = await workers.run_each(partial(score_note, model.scorer), block, timeout_s=_BLOCK_S)
+                scores = [one for one in done if one]
+                notes = [to_decide(model.scorer, one) for one in scores]
+                decided = await deciding.decide(notes, model.scorer.settings, as_of=run.as_of)
+                ruled = [
+                    replace(one, rule=rule, tier=tier)
+                    for one, rule, tier in zip(scores, decided.rules, decided.tiers, strict=True)
+                ]
+                await opening.look(ruled, model, decided.policy)
+                await stores.note_scores.put_many(run, [_new_score(model.scorer, one) for one in ruled])
                 n_scored += len(block)
                 yield n_scored, max(n_scored, n_notes)
 
@@ -45,15 +63,14 @@ async def _blocks(stores: Stores) -> AsyncIterator[list[StoredNote]]:
         after = note_ids[-1]
 
 
-def _new_score(scorer: QualityScorer, stored: StoredNote) -> NewNoteScore:
-    scored, note = score_note(scorer, stored), stored.note
-    judged = scored.judged
+def _new_score(scorer: QualityScorer, scored: NoteScore) -> NewNoteScore:
+    note, judged = scored.note, scored.judged
     return NewNoteScore(
         note.note_id,
-        stored.revision,
+        scored.revision or 0,
         note.author_id,
         note.category,
-        stored.known_since,
+        scored.known_since or 0,
         judged.quality if judged else None,
         scored.decision,
         _labels(scorer, scored),

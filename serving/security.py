@@ -19,6 +19,10 @@ _CACHED_S: Final = 1.0
 """How long a key found in force is not looked up again; a revoked one stops working within it."""
 
 
+OPEN_ACCESS: Final = "open access"
+"""Who asks where no key is needed."""
+
+
 class Scope(StrEnum):
     """What a key may do."""
 
@@ -49,13 +53,13 @@ class KeyRing:
         self._clock = clock
         self._found: dict[str, tuple[float, StoredKey]] = {}
 
-    async def require(self, key: str | None, scopes: Collection[Scope]) -> None:
-        """UnauthenticatedError without a key in force, ForbiddenError for one that has none of the scopes.
+    async def require(self, key: str | None, scopes: Collection[Scope]) -> str:
+        """The key's label; UnauthenticatedError without a key in force, ForbiddenError for one with none of the scopes.
 
         RateLimitedError for one that asks faster than it may.
         """
         if self._open_access:
-            return
+            return OPEN_ACCESS
         if not key:
             raise UnauthenticatedError("send an API key in the header X-API-Key")
         stored = await self._find(hash_key(key))
@@ -64,6 +68,7 @@ class KeyRing:
         self._limits.take(stored)
         if stored.scopes.isdisjoint(scopes):
             raise ForbiddenError(f"this needs a key with the scope {' or '.join(scopes)}")
+        return stored.label
 
     async def _find(self, key_hash: str) -> StoredKey | None:
         now = time.monotonic()

@@ -1,9 +1,9 @@
 """What can be set, by environment variables named ``MINGJIAN_<NAME>``."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PostgresDsn, RedisDsn, Secret
+from pydantic import AnyUrl, Field, PostgresDsn, RedisDsn, Secret, UrlConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.state import RETAINED_DAYS
@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     )
     open_access: bool = Field(default=False, description="Answer without API keys: for development only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="The least to log.")
-    required_models: frozenset[Literal["churn", "quality"]] = Field(
+    required_models: frozenset[Literal["churn", "quality", "recommend"]] = Field(
         default=frozenset(("churn",)), description="The models without whose champion the server is not ready."
     )
     note_threads: int = Field(default=2, gt=0, le=256, description="How many threads score notes.")
@@ -61,8 +61,69 @@ class Settings(BaseSettings):
     retention_keys_days: int = Field(
         default=365, ge=0, le=36_500, description="How long revoked and expired keys are listed."
     )
-    poll_s: float = Field(default=0.5, gt=0, description="How often to look for new releases.")
+    retention_review_changes_days: int = Field(
+        default=3 * 365, gt=0, le=36_500, description="How long what was done to reviews stays on record."
+    )
+    retention_assignments_days: int = Field(
+        default=365, gt=90, le=36_500, description="How long assigned actions stay on record."
+    )
+    retention_recommendations_days: int = Field(
+        default=180, gt=0, le=36_500, description="How long what was recommended stays on record."
+    )
+    recommend_diversity: float = Field(
+        default=0.3,
+        ge=0,
+        le=10,
+        description="What being unlike the notes before is worth beside relevance; 0: nothing.",
+    )
+    recommend_min_quality: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="The quality below which a note is not recommended, beside what the quality model would limit.",
+    )
+    recommend_per_author: int = Field(
+        default=2, gt=0, description="How many of any ten notes in a row an author may have."
+    )
+    recommend_support_every: int = Field(
+        default=10, ge=0, description="Every so many places one is kept for new authors; 0: none is."
+    )
+    recommend_explore_share: float = Field(
+        default=0.02, ge=0, le=0.5, description="The share of feeds that look beyond the best notes, to learn from."
+    )
+    action_holdout_share: float = Field(
+        default=0.02, ge=0, le=0.5, description="The share of users for whom no action is done, to compare with."
+    )
+    action_control_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.9,
+        description="The share of an action's users for whom it is not done, to compare with.",
+    )
+    action_salt: str = Field(default="", description="Another text draws anew who is held out.")
+    callback_url: Annotated[AnyUrl, UrlConstraints(allowed_schemes=["https"], host_required=True)] | None = Field(
+        default=None, description="Where decisions about notes are told."
+    )
+    callback_secret: Secret[str] | None = Field(default=None, description="What signs them; needed with the URL.")
+    kpi_s: float = Field(default=3_600, gt=0, description="How often the KPIs are rolled up.")
+    console_https: bool = Field(default=False, description="Send the console's cookies over HTTPS alone.")
+    review_lease_s: float = Field(
+        default=600, gt=0, le=86_400, description="How long a review is a reviewer's who claimed it."
+    )
+    review_sample_share: float = Field(
+        default=0.01, ge=0, le=1, description="The share of all notes that people look at, whatever models say of them."
+    )
+    review_second_share: float = Field(
+        default=0.05, ge=0, le=1, description="The share of decisions that a second reviewer checks."
+    )
+    poll_s: float = Field(default=0.5, gt=0, description="How often to look for new releases and policies.")
     repair_s: float = Field(default=5, gt=0, description="How often to look for facts that are not in the states yet.")
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.callback_url is None) != (self.callback_secret is None):
+            raise ValueError("callback_url and callback_secret go together")
+        return self
 
     @property
     def database(self) -> Path:

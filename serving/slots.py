@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
-from models.bundle import Bundle, read_bundle
+from models.bundle import read_bundle
 from models.errors import BundleError, ContractError
 from models.pointer import ROLES, Pointer, parse_pointer, pointer_path
 from models.runtime import OnnxRunner
@@ -42,12 +42,13 @@ _VERSIONS_KEPT: Final = 3
 class Task(Generic[S]):
     """A kind of model: its name, what makes a scorer of a bundle, and a dummy inference on a number of rows.
 
+    A bundle that requires others is made a scorer with theirs, each an argument of its model's name.
     ``canary`` raises BundleError for an answer that can't be right; before it goes live, a model answers ``warm_up``
     rows. ``takes_rows`` where each of its tensors has a row for each thing asked about.
     """
 
     model: str
-    scorer: Callable[[Bundle], S]
+    scorer: Callable[..., S]
     canary: Callable[[S, int], None]
     warm_up: Sequence[int] = (1, 1_000)
     takes_rows: bool = True
@@ -92,6 +93,7 @@ class Slots:
 
     def __init__(self, bundles: Path, tasks: Sequence[Task[Any]], *, metrics: Metrics, clock: Clock) -> None:
         self._bundles = bundles
+        self._tasks = {task.model: task for task in tasks}
         self._slots = {(task.model, role): _Slot(task, role) for task in tasks for role in ROLES}
         self._metrics = metrics
         self._clock = clock
@@ -157,9 +159,10 @@ class Slots:
         for live in self.live():
             if (live.model, live.pointer.digest) == (task.model, digest):
                 return cast("S", live.scorer)
-        path = self._bundles / task.model / digest
         try:
-            scorer = task.scorer(read_bundle(path))
+            bundle = read_bundle(self._bundles / task.model / digest)
+            required = {name: self._scorer(self._tasks[name], one) for name, one in bundle.requires.items()}
+            scorer = task.scorer(bundle, **required)
             for n_rows in task.warm_up:
                 task.canary(scorer, n_rows)
         except (BundleError, ContractError):

@@ -33,6 +33,12 @@ def absent(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], NoReturn]:
+    """Skips a test, or fails it under CI, for want of something that it needs."""
+    return absent
+
+
 async def _execute(url: str, statement: str) -> list[Any]:
     connection = await asyncpg.connect(url, timeout=5)
     try:

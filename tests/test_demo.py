@@ -35,18 +35,22 @@ def demo(folder: Path) -> tuple[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # it trains two models
+@pytest.mark.timeout(1200)  # it trains three models
 def test_the_demo_ends_with_a_live_score_and_starts_again_in_seconds(tmp_path: Path) -> None:
     first, _ = demo(tmp_path)
     again, took_s = demo(tmp_path)
     for shown in (first, again):
-        notes, users = map(json.loads, re.findall(r"^\{.*?^\}", shown, re.MULTILINE | re.DOTALL))
+        notes, users, feed = map(json.loads, re.findall(r"^\{.*?^\}", shown, re.MULTILINE | re.DOTALL))
         worst, best = (one["quality"] for one in notes["results"])
         assert 0 <= worst < best <= 100
         assert {label["label"] for label in notes["results"][0]["labels"]} >= {"spam", "clickbait"}
         probabilities = [one["churn"][-1]["probability"] for one in users["results"]]
         assert probabilities == sorted(probabilities, reverse=True)
         assert all(0 < probability < 1 for probability in probabilities)
-        assert (notes["model"]["version"], users["model"]["version"]) == ("1", "1")
+        assert len(feed["results"]) == 3
+        assert all(one["reasons"][0]["zh"] for one in feed["results"])
+        assert [one["model"]["version"] for one in (notes, users, feed)] == ["1", "1", "1"]
+    assert re.search(r"/console as demo, password \S{12}", first)
+    assert "password" not in again.partition("reset-reviewer")[0]
     assert "using the models that are there" in again
     assert took_s < 30

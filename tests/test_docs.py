@@ -2,11 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from features.schema import EVENT_KINDS, TABLES
+from features.user import CATALOGUE, WINDOWS
 from models.churn.reasons import GROUPS
+from models.policy.errors import Code
+from models.policy.facts import NOTE_FACTS, USER_FACTS
+from models.policy.words import WORDS
 from serving.app import create_app
 from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
@@ -96,6 +101,19 @@ def test_the_data_page_names_every_table_column_and_event_kind() -> None:
     for name, table in TABLES.items():
         assert [column.name for column in table.columns if f"`{column.name}`" not in sections[name]] == []
     assert " ".join(kind for kind in EVENT_KINDS if kind != "other") in sections["events"]
+
+
+def test_the_policy_page_names_every_fact_code_and_word() -> None:
+    page = read("docs/policy.md")
+    said = {*re.findall(r"`([\w.<>]+)`", page)}
+    windows = {f"n_{kind}_{days}d": f"n_<kind>_{days}d" for kind in EVENT_KINDS for days in WINDOWS}
+    of_users = {windows.get(name, name) for name in USER_FACTS if name not in CATALOGUE}
+    assert (of_users | {*NOTE_FACTS, "probability.<label>"}) - said == set()
+    assert [one for one, words in WORDS.items() if f"`{one}` {words.zh}" not in page] == []
+    waiting = {fact.name for fact in NOTE_FACTS.values() if fact.waits_for}
+    assert waiting == {*re.findall(r"^\| `(\w+)` .*\*\*always, in this version\*\* \|$", page, re.MULTILINE)}
+    part = page.partition("## What is refused")[2].partition("\n## ")[0]
+    assert {*re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)} == {*get_args(Code)}
 
 
 def test_the_changelog_has_an_unreleased_part() -> None:

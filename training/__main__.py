@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from features.errors import DataError
 from features.sources import Dataset
+from models.bundle import Bundle, read_bundle
 from models.errors import BundleError, ContractError, EncoderError, ExportError
 from training.config import read_config
 from training.errors import ConfigError, GateError, RegistryError, ReleaseError
 from training.progress import Progress, shown_progress
 
 if TYPE_CHECKING:
+    from training.gates import Gate
     from training.promotion import Compare
     from training.recommend.config import RecommendConfig
     from training.runs import Run
@@ -131,9 +133,26 @@ def recommend(options: argparse.Namespace) -> int:
     from training.recommend.run import run_recommend
 
     def run(bundles: Path, step: Progress) -> "Run":
-        return run_recommend(_recommend_config(options), Dataset(options.data, now=_now()), bundles, step)
+        dataset = Dataset(options.data, now=_now())
+        encoder = _encoder(options) if "notes" in dataset.summaries else None
+        return run_recommend(_recommend_config(options), dataset, bundles, step, encoder=encoder)
 
     return _train(options, "recommend", figures="model", run=run)
+
+
+def _encoder(options: argparse.Namespace) -> Bundle | None:
+    """The quality bundle that embeds notes: the one named, or else the registry's champion, if it has one."""
+    from training.release import fetch
+    from training.tracking import CHAMPION
+
+    if options.encoder:
+        return read_bundle(options.encoder)
+    registry = _registry(options)
+    champion = registry.find("quality", CHAMPION)
+    if champion is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        return fetch(registry, champion, Path(folder))
 
 
 def _recommend_config(options: argparse.Namespace) -> "RecommendConfig":
@@ -174,7 +193,9 @@ def promote(options: argparse.Namespace) -> int:
     reason = promotion.Reason(options.by, options.why)
     comparisons = {"churn": _compare_churn, "quality": _compare_quality, "recommend": _compare_recommend}
     compare = comparisons[options.model](options)
-    version = promotion.promote(_registry(options), options.model, compare, reason)
+    version, gates = promotion.promote(_registry(options), options.model, compare, reason)
+    for gate in gates:
+        print(f"passed: {gate}")
     print(f"{version.task} version {version.number} is champion")
     return OK
 
@@ -207,15 +228,30 @@ def _compare_quality(options: argparse.Namespace) -> "Compare":
 
 def _compare_recommend(options: argparse.Namespace) -> "Compare":
     from models.recommend.scorer import RecommendScorer
-    from training.recommend.comparison import compare
+    from training.recommend.comparison import Recommender, compare
     from training.recommend.config import RecommendConfig
+    from training.recommend.content import ENCODER, read_catalogue
+    from training.recommend.off_policy import compare_on_log
     from training.recommend.sequences import read_sequences
+    from training.release import fetch_required
 
-    config = read_config(options.config, RecommendConfig)
-    sequences = read_sequences(_one_dataset(options.data), config.events)
-    return lambda ours, theirs: compare(
-        RecommendScorer(ours), RecommendScorer(theirs) if theirs else None, sequences, config
-    )
+    config, dataset = read_config(options.config, RecommendConfig), _one_dataset(options.data)
+    sequences = read_sequences(dataset, config.events)
+
+    def recommender(bundle: Bundle) -> Recommender:
+        scorer = RecommendScorer(bundle)
+        with tempfile.TemporaryDirectory() as folder:
+            encoder = fetch_required(_registry(options), bundle, Path(folder)).get(ENCODER)
+        return Recommender(scorer, read_catalogue(dataset, scorer.note_ids, encoder))
+
+    def compared(ours: Bundle, theirs: Bundle | None) -> "list[Gate]":
+        if theirs is None:
+            return []
+        challenger, champion = recommender(ours), recommender(theirs)
+        gates = compare(challenger, champion, sequences, config)
+        return [*gates, *compare_on_log(challenger, champion, dataset, config)]
+
+    return compared
 
 
 def rollback(options: argparse.Namespace) -> int:
@@ -296,6 +332,11 @@ def _add_model_commands(commands: "argparse._SubParsersAction[_Parser]") -> None
     one = _command(commands, recommend)
     _add_data(one)
     one.add_argument("--report", type=Path, help="where the figures go (default: reports/recommend.json below --home)")
+    one.add_argument(
+        "--encoder",
+        type=Path,
+        help="the quality bundle that reads the notes (default: the registry's champion, if any)",
+    )
     one.add_argument("--protocol", choices=["leave-one-out", "temporal"], help="how the log is cut (default: as set)")
     one = _command(commands, promote)
     one.add_argument("--data", type=Path, action="append", required=True, help="a folder in the data contract")

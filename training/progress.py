@@ -11,6 +11,10 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, the steps done and the steps in all."""
 
 
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody is told of."""
+
+
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
     """A line on stderr: what is being done, for how long, and how long it may yet take."""

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from models.bundle import Bundle
 from training.errors import GateError, ReleaseError
-from training.gates import Gate
+from training.gates import Gate, gates_to_json
 from training.release import fetch, require
 from training.tracking import CHALLENGER, CHAMPION, Move, Registry, Version
 
@@ -23,14 +24,22 @@ class Reason:
     by: str
     why: str
 
-    def move(self, kind: str, origin: Version | None) -> Move:
+    def move(self, kind: str, origin: Version | None, gates: Sequence[Gate] = ()) -> Move:
         """The move this reason is for, at the present instant."""
         at = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        return Move(kind, origin.number if origin else None, self.by, at, self.why)
+        origin_number = origin.number if origin else None
+        return Move(kind, origin_number, self.by, at, self.why, gates_to_json(gates) if gates else {})
 
 
-def promote(registry: Registry, task: str, compare: Compare, reason: Reason) -> Version:
-    """Make the challenger champion, if it holds its own in the comparison.
+class Promotion(NamedTuple):
+    """The new champion, and the gates that it passed."""
+
+    version: Version
+    gates: Sequence[Gate]
+
+
+def promote(registry: Registry, task: str, compare: Compare, reason: Reason) -> Promotion:
+    """Make the challenger champion, if it holds its own in the comparison; its gates stay with the version.
 
     GateError where the challenger falls short (the champion stays); ReleaseError without a challenger, or where it is
     the champion already.
@@ -41,10 +50,11 @@ def promote(registry: Registry, task: str, compare: Compare, reason: Reason) -> 
     with tempfile.TemporaryDirectory() as folder:
         ours = fetch(registry, challenger, Path(folder))
         theirs = fetch(registry, champion, Path(folder)) if champion else None
-    if failed := [gate for gate in compare(ours, theirs) if not gate.passed]:
+    gates = compare(ours, theirs)
+    if failed := [gate for gate in gates if not gate.passed]:
         raise GateError("; ".join(map(str, failed)))
-    registry.move_champion(challenger, reason.move("promote", champion))
-    return challenger
+    registry.move_champion(challenger, reason.move("promote", champion, gates))
+    return Promotion(challenger, gates)
 
 
 def rollback(registry: Registry, task: str, reason: Reason) -> Version:

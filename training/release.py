@@ -14,7 +14,7 @@ from models.pointer import ROLES, Pointer, parse_pointer, pointer_path, write_po
 from training.errors import ReleaseError
 from training.tracking import Registry, Version
 
-TASKS: Final = ("churn", "quality")
+TASKS: Final = ("churn", "quality", "recommend")
 KEPT: Final = 5
 """Bundles kept per model beside the released ones; older folders are removed."""
 
@@ -40,7 +40,9 @@ def release(registry: Registry, folder: Path) -> list[Release]:
             if version and not _is_released(folder, role, version):
                 _release_one(registry, folder, role, version)
                 changed.append(Release(task, role, version))
-        _remove_old(folder, task)
+    used = _used(folder)
+    for task in TASKS:
+        _remove_old(folder, task, used=used)
     return changed
 
 
@@ -65,8 +67,20 @@ def require(registry: Registry, task: str, alias: str) -> Version:
     return version
 
 
+def fetch_required(registry: Registry, bundle: Bundle, folder: Path) -> dict[str, Bundle]:
+    """The bundles that a bundle was built on, by task, below ``folder``; ReleaseError for one not registered."""
+    required = {}
+    for task, digest in bundle.requires.items():
+        version = registry.find_digest(task, digest)
+        if version is None:
+            raise ReleaseError(f"bundle {bundle.digest[:12]} requires the {task} bundle {digest[:12]}: not registered")
+        required[task] = fetch(registry, version, folder)
+    return required
+
+
 def _release_one(registry: Registry, folder: Path, role: str, version: Version) -> None:
     bundle = fetch(registry, version, folder)
+    fetch_required(registry, bundle, folder)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_pointer(folder, version.task, role, Pointer(bundle.digest, version.number, now, version.gates))
 
@@ -77,7 +91,8 @@ def _is_released(folder: Path, role: str, version: Version) -> bool:
     if pointer is None or (pointer.digest, pointer.version) != (version.digest, version.number):
         return False
     try:
-        return bool(read_bundle(folder / version.task / version.digest))
+        bundle = read_bundle(folder / version.task / version.digest)
+        return all(read_bundle(folder / task / digest) for task, digest in bundle.requires.items())
     except BundleError:
         return False
 
@@ -90,8 +105,16 @@ def _pointer(folder: Path, task: str, role: str) -> Pointer | None:
         return None
 
 
-def _remove_old(folder: Path, task: str) -> None:
-    used = {pointer.digest for role in ROLES if (pointer := _pointer(folder, task, role))}
+def _used(folder: Path) -> set[str]:
+    """The digests of what slots point at, and of what that requires."""
+    used = set()
+    for task in TASKS:
+        for pointer in filter(None, (_pointer(folder, task, role) for role in ROLES)):
+            used |= {pointer.digest, *read_bundle(folder / task / pointer.digest).requires.values()}
+    return used
+
+
+def _remove_old(folder: Path, task: str, *, used: set[str]) -> None:
     unused = [path for path in folder.glob(f"{task}/*/") if path.name not in used]
     for path in sorted(unused, key=lambda path: path.stat().st_mtime)[:-KEPT]:
         shutil.rmtree(path)

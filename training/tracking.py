@@ -52,13 +52,17 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Why a version became champion: ``kind`` is promote or rollback, ``origin`` the version before, if any."""
+    """Why a version became champion: ``kind`` is promote or rollback, ``origin`` the version before, if any.
+
+    ``gates`` is what a promotion demanded, as JSON values.
+    """
 
     kind: str
     origin: str | None
     by: str
     at: str
     why: str
+    gates: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -127,6 +131,13 @@ class Registry:
         except MlflowException as error:
             _expect(error, "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
             return None
+
+    @_answering()
+    def find_digest(self, task: str, digest: str) -> Version | None:
+        """The latest version of a bundle, or None."""
+        wanted = f"name = '{model_name(task)}' AND tags.digest = '{digest}'"
+        found = self._client.search_model_versions(wanted, order_by=["version_number DESC"], max_results=1)
+        return _version(task, found[0]) if found else None
 
     @_answering()
     def download(self, version: Version, folder: Path) -> Path:

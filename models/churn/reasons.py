@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.schema import EVENT_KINDS
-from features.state import COMMUNITY_OFFSET_US, DAY_US, UserStates, community_day
+from features.state import UserStates, community_day, community_days
 from features.user import (
     CATALOGUE,
     KIND_FEATURES,
@@ -88,7 +88,7 @@ class Group:
 @feature(unit="days", facts=("last_at",), missing="no activity")
 def community_days_since_last_activity(seen: Seen) -> FloatColumn:
     """Community days since the last activity, counted as for the kinds: two reasons never disagree on one event."""
-    return (community_day(seen.as_of - 1) - _community_days(seen.states.last_at)).astype(np.float32)
+    return (community_day(seen.as_of - 1) - community_days(seen.states.last_at)).astype(np.float32)
 
 
 @feature(
@@ -97,7 +97,7 @@ def community_days_since_last_activity(seen: Seen) -> FloatColumn:
 def earlier_active_days_per_week(seen: Seen) -> FloatColumn:
     """Active days per week in the 12 weeks before the recent 14 days, or in as much of them as the user was here."""
     recent, both = (n_active_days_within(days).compute(seen) for days in (RECENT_DAYS, RECENT_DAYS + EARLIER_DAYS))
-    here = community_day(seen.as_of - 1) - _community_days(seen.states.first_at) + 1
+    here = community_day(seen.as_of - 1) - community_days(seen.states.first_at) + 1
     days = np.clip(here - RECENT_DAYS, 0, EARLIER_DAYS)
     return np.where(days >= _WEEK, _WEEK * (both - recent) / np.maximum(days, 1), np.nan).astype(np.float32)
 
@@ -222,10 +222,6 @@ def _explanation(base: float, groups: Sequence[Group], amounts: Sequence[float],
     found = [reason(group, amount, facts) for group, amount in zip(groups, amounts, strict=True) if amount]
     found.sort(key=lambda one: (-abs(one.contribution), one.code))
     return Explanation(base, base + sum(one.contribution for one in found), tuple(found))
-
-
-def _community_days(instants: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return (instants + COMMUNITY_OFFSET_US) // DAY_US
 
 
 def _ago(days: float) -> Text:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.state import DAY_US, NEVER, UserStates
-from features.user import CATALOGUE, compute_features
+from features.user import CATALOGUE, Seen, compute_features, feature_table
 from models.bundle import Bundle
 from models.churn.explainer import ChurnExplainer
 from models.churn.reasons import Explanation, explain
@@ -112,9 +112,13 @@ class ChurnScorer:
 
     def score(self, states: UserStates, as_of: int) -> ChurnScores:
         """Score users from states that hold nothing at or after ``as_of`` (microseconds since 1970 UTC)."""
-        features = compute_features(self._features, states, as_of)
-        probability = self.runner.run({INPUT: features})[OUTPUT]
-        active = self._active(states, as_of)
+        return self.score_seen(Seen(states, as_of))
+
+    def score_seen(self, seen: Seen) -> ChurnScores:
+        """``score``, for those who go on to read more of what was seen."""
+        states = seen.states
+        probability = self.runner.run({INPUT: feature_table(self._features, seen)})[OUTPUT]
+        active = self._active(states, seen.as_of)
         status = _STATUSES[np.where(states.last_at == NEVER, 0, np.where(active, 1, 2))]
         return ChurnScores(tuple(status.tolist()), np.where(active[:, None], probability, np.float32(np.nan)))
 

@@ -7,27 +7,51 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from models.recommend.catalogue import Catalogue
+from models.recommend.content import CONTENT, COSINES, ContentSource, cosines
 from models.recommend.histories import Histories, Ints
-from models.recommend.sources import Floats, Proposals, Source
+from models.recommend.sequence import SequenceSource
+from models.recommend.sources import Floats, NeighbourSource, Proposals, Source
 
 PER_SOURCE: Final = 40
 """How many notes each source sends a user."""
 
 _OF_SOURCE: Final = ("score", "strongest", "support", "from_last", "share_of_best", "rank")
-_OF_NOTE: Final = ("popularity", "lateness", "history_length", "history_popularity", "last_popularity", "n_sources")
+_OF_NOTE: Final = (
+    "popularity", "lateness", "history_length", "history_popularity", "last_popularity", "held_back", "n_sources",
+)  # fmt: skip
+
+
+NO_LATENESS: Final = np.float32(0.5)
+"""The lateness of a note without an event."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoteStatistics:
-    """Of each note: how many events it had, and the share of them among their users' latest three."""
+    """Of each note: how many events it had, the share of them among their users' latest three, and by how much it is
+    held back because too many lists would show it.
+    """
 
     n_events: Floats
     lateness: Floats
+    held_back: Floats
 
     @property
     def popularity(self) -> Floats:
         """The logarithm of one more than its events."""
         return np.log1p(self.n_events)
+
+    def with_more(self, n_notes: int) -> "NoteStatistics":
+        """These, and those of further notes without an event: as many notes as ``n_notes``."""
+        n_more = n_notes - len(self.n_events)
+        if not n_more:
+            return self
+        n_events, lateness = np.zeros(n_more, np.float32), np.full(n_more, NO_LATENESS)
+        return NoteStatistics(
+            np.concatenate([self.n_events, n_events]),
+            np.concatenate([self.lateness, lateness]),
+            np.concatenate([self.held_back, n_events]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,36 +67,56 @@ class Candidates:
     source: npt.NDArray[np.int64]
 
 
-def feature_names(sources: Sequence[str]) -> tuple[str, ...]:
-    """The columns of ``Candidates.features``: each source's, then the note's and the user's."""
-    return (*(f"{source}.{name}" for source in sources for name in _OF_SOURCE), *_OF_NOTE)
+def feature_names(sources: Sequence[str], *, with_content: bool = False) -> tuple[str, ...]:
+    """The columns of ``Candidates.features``: each source's, then the note's and the user's, then of content."""
+    every = (*sources, CONTENT) if with_content else sources
+    of_content = COSINES if with_content else ()
+    return (*(f"{source}.{name}" for source in every for name in _OF_SOURCE), *_OF_NOTE, *of_content)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """What candidates are found with: the sources and the notes' statistics, as of one cut through the log."""
+    """What candidates are found with: the sources and the notes' statistics, as of one cut through the log.
 
-    sources: tuple[Source, ...]
+    A ``sequence`` model is a source like the neighbours of ``behaviour``. With a ``catalogue``, content is one too, and
+    there are as many notes as the catalogue has; its first are those of the statistics.
+    """
+
+    behaviour: tuple[NeighbourSource, ...]
     statistics: NoteStatistics
+    sequence: SequenceSource | None = None
+    catalogue: Catalogue | None = None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All sources, content last."""
+        sequence = (self.sequence,) if self.sequence else ()
+        content = (ContentSource(self.catalogue),) if self.catalogue else ()
+        return (*self.behaviour, *sequence, *content)
 
     @property
     def features(self) -> tuple[str, ...]:
         """The names of the features."""
-        return feature_names([source.name for source in self.sources])
+        own = [one.name for one in self.sources if one.name != CONTENT]
+        return feature_names(own, with_content=self.catalogue is not None)
 
     def find(self, histories: Histories) -> Candidates:
         """The best notes of every source, and what all sources say of them.
 
-        A source that does not propose a note says 0 of it, and NaN for the rank.
+        A source that does not propose a note says 0 of it, and NaN for the rank. Content says NaN of notes, or for
+        users, of whom it knows nothing.
         """
-        n_notes = len(self.statistics.n_events)
-        proposed = [_ranked(source.propose(histories), n_notes) for source in self.sources]
+        n_notes = len(self.catalogue) if self.catalogue else len(self.statistics.n_events)
+        statistics = self.statistics.with_more(n_notes)
+        proposed = [_ranked(source.propose(histories, n_notes=n_notes), n_notes) for source in self.sources]
         keys = np.unique(np.concatenate([one.key[one.place < PER_SOURCE] for one in proposed]))
         row, note = np.divmod(keys, n_notes)
         columns = [column for one in proposed for column in one.at(keys)]
         ranks = np.stack([np.nan_to_num(column, nan=np.inf) for column in columns[5 :: len(_OF_SOURCE)]])
-        columns += _of_note(self.statistics, histories, row, note)
+        columns += _of_note(statistics, histories, row, note)
         columns.append(np.isfinite(ranks).sum(axis=0, dtype=np.float32))
+        if self.catalogue:
+            columns += cosines(self.catalogue.shelf(), histories, row, note)
         features = np.stack(columns, axis=1).astype(np.float32, copy=False)
         return Candidates(row, note, features, ranks.argmin(axis=0))
 
@@ -88,6 +132,7 @@ def _of_note(statistics: NoteStatistics, histories: Histories, row: Ints, note: 
     yield np.log1p(histories.lengths)[row].astype(np.float32)
     yield (total / np.maximum(counts, 1))[row].astype(np.float32)
     yield last[row]
+    yield statistics.held_back[note]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

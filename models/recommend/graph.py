@@ -12,33 +12,27 @@ from models.trees import tree_ensemble
 
 _OPSET: Final = 21
 _ML_OPSET: Final = 5
-_TREES: Final = "trees"
+_WORTH: Final = "worth"
 
 
-def ranker_graph(dump: Mapping[str, Any], features: Sequence[str], *, rarity_bonus: float) -> onnx.ModelProto:
-    """Trees, less ``rarity_bonus`` times the feature ``popularity``; ``dump`` is a booster's ``dump_model()``."""
-    nodes = [
-        *tree_ensemble(dump, features=INPUT, output=_TREES),
-        _column(output="popularity"),
-        helper.make_node("Neg", ["popularity"], ["rarity"]),
-        helper.make_node("Mul", ["rarity", "bonus"], ["put_forward"]),
-        helper.make_node("Add", [_TREES, "put_forward"], [OUTPUT]),
-    ]
-    column = np.array([features.index("popularity")])
-    return _model(nodes, features, {"bonus": np.float32(rarity_bonus), "column": column})
+def ranker_graph(dump: Mapping[str, Any], features: Sequence[str]) -> onnx.ModelProto:
+    """Trees, less the feature ``held_back``; ``dump`` is a booster's ``dump_model()``."""
+    return _model(tree_ensemble(dump, features=INPUT, output=_WORTH), features, {})
 
 
 def source_graph(source: str, features: Sequence[str]) -> onnx.ModelProto:
-    """The order of one source alone."""
-    name = f"{source}.score"
-    return _model([_column(output=OUTPUT)], features, {"column": np.array([features.index(name)])})
+    """One source's share of its best, less the feature ``held_back``."""
+    column = np.array([features.index(f"{source}.share_of_best")])
+    return _model([helper.make_node("Gather", [INPUT, "source"], [_WORTH], axis=1)], features, {"source": column})
 
 
-def _column(*, output: str) -> NodeProto:
-    return helper.make_node("Gather", [INPUT, "column"], [output], axis=1)
-
-
-def _model(nodes: Sequence[NodeProto], features: Sequence[str], constants: Mapping[str, Any]) -> onnx.ModelProto:
+def _model(worth: Sequence[NodeProto], features: Sequence[str], constants: Mapping[str, Any]) -> onnx.ModelProto:
+    constants = {**constants, "column": np.array([features.index("held_back")])}
+    nodes = [
+        *worth,
+        helper.make_node("Gather", [INPUT, "column"], ["held_back"], axis=1),
+        helper.make_node("Sub", [_WORTH, "held_back"], [OUTPUT]),
+    ]
     inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, len(features)])]
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])]
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]

@@ -55,6 +55,12 @@ class Histories:
         kept = age < n
         return Latest(row[kept], self.notes[kept], age[kept])
 
+    def below(self, n_notes: int) -> "Histories":
+        """The histories of the notes numbered below ``n_notes``."""
+        kept = self.notes < n_notes
+        lengths = np.bincount(self.rows[kept], minlength=len(self))
+        return Histories(np.concatenate([[0], np.cumsum(lengths)]), self.notes[kept])
+
     def block(self, first: int, end: int) -> "Histories":
         """The users from ``first`` to before ``end``."""
         starts = self.starts[first : end + 1]

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from models.bundle import Bundle
 from models.recommend.candidates import Candidates
+from models.recommend.catalogue import Catalogue
+from models.recommend.content import CONTENT
 from models.recommend.histories import Histories
 from models.recommend.settings import INPUT, OUTPUT, RecommendSettings
 from models.recommend.tables import decode_tables
@@ -43,8 +45,9 @@ class RecommendScorer:
         self.runner = OnnxRunner(bundle)
         verify_golden(self.runner, bundle)
         self.note_ids, self.pool = (tables := decode_tables(bundle.files, self.settings)).note_ids, tables.pool
-        self._numbers = {note_id: number for number, note_id in enumerate(self.note_ids)}
-        self._popular = np.argsort(-self.pool.statistics.n_events, kind="stable").tolist()
+        self.source_names = (*self.settings.behaviour, *((CONTENT,) if self.settings.content else ()))
+        self._no_content = Catalogue(self.note_ids)
+        self.popular = np.argsort(-self.pool.statistics.n_events, kind="stable")
 
     def recommend(
         self,
@@ -52,39 +55,49 @@ class RecommendScorer:
         *,
         n: int,
         exclude: Sequence[Collection[str]] | None = None,
+        catalogue: Catalogue | None = None,
     ) -> list[list[Recommended]]:
         """At most ``n`` notes per user, best first: none from the history (oldest first), nor among the excluded.
 
         A note that the model does not know says nothing; a user without known notes gets popular ones.
         """
-        known = self.numbered(histories)
-        candidates, score = self.score(known)
+        notes = catalogue or self._no_content
+        known = Histories.of([notes.numbers(one) for one in histories])
+        candidates, score = self.score(known, notes)
         ends = np.searchsorted(candidates.row, np.arange(len(known) + 1))
         answers = []
         for user, (first, end) in enumerate(itertools.pairwise(ends)):
             unwanted = {*histories[user], *(exclude[user] if exclude is not None else ())}
             best = first + np.argsort(-score[first:end], kind="stable")
-            ranked = [self._recommended(candidates, score, place) for place in best.tolist()]
+            ranked = [self._recommended(notes, candidates, score, place) for place in best.tolist()]
             answers.append(self._filled([one for one in ranked if one.note_id not in unwanted][:n], unwanted, n))
         return answers
 
-    def score(self, histories: Histories) -> tuple[Candidates, npt.NDArray[np.float32]]:
-        """The candidates of users whose notes are given by number, and the ranker's score of each."""
-        candidates = self.pool.find(histories)
+    def score(
+        self, histories: Histories, catalogue: Catalogue | None = None
+    ) -> tuple[Candidates, npt.NDArray[np.float32]]:
+        """The candidates of users whose notes are given by number, and the ranker's score of each.
+
+        A ``catalogue`` whose first notes are the model's lets a model that knows content propose others too; what a
+        model does not know says nothing to it.
+        """
+        if self.settings.content:
+            pool = replace(self.pool, catalogue=catalogue or self._no_content)
+        else:
+            pool, histories = self.pool, histories.below(len(self.note_ids))
+        candidates = pool.find(histories)
         return candidates, self.runner.run({INPUT: candidates.features})[OUTPUT][:, 0]
 
-    def numbered(self, histories: Sequence[Sequence[str]]) -> Histories:
-        """The notes that the model knows, by number."""
-        return Histories.of([[self._numbers[note] for note in one if note in self._numbers] for one in histories])
-
-    def _recommended(self, candidates: Candidates, score: npt.NDArray[np.float32], place: int) -> Recommended:
-        source = self.settings.sources[candidates.source[place]]
-        return Recommended(self.note_ids[candidates.note[place]], float(score[place]), source)
+    def _recommended(
+        self, notes: Catalogue, candidates: Candidates, score: npt.NDArray[np.float32], place: int
+    ) -> Recommended:
+        source = self.source_names[candidates.source[place]]
+        return Recommended(notes.note_id(candidates.note[place]), float(score[place]), source)
 
     def _filled(self, ranked: list[Recommended], unwanted: set[str], n: int) -> list[Recommended]:
         """The list, filled up to ``n`` with what is popular."""
         shown = unwanted | {one.note_id for one in ranked}
-        for number in self._popular:
+        for number in self.popular.tolist():
             if len(ranked) >= n:
                 break
             if (note_id := self.note_ids[number]) not in shown:

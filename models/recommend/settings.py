@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 from models.contract import Contract, Tensor
 from models.errors import ContractError
 from models.recommend.candidates import feature_names
+from models.recommend.sequence import SEQUENCE
 
 TASK: Final = "recommend"
 INPUT: Final = "features"
@@ -15,14 +16,23 @@ OUTPUT: Final = "score"
 
 @dataclass(frozen=True, slots=True)
 class RecommendSettings:
-    """The neighbour sources by name, in the order of their features, and each one's ``decay``."""
+    """The neighbour sources by name, in the order of their features, each one's ``decay``, and whether a sequence
+    model, and then content, are further sources.
+    """
 
     sources: tuple[str, ...]
     decays: tuple[float, ...]
+    sequence: bool = False
+    content: bool = False
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:
+        """The sources but content, in order."""
+        return (*self.sources, SEQUENCE) if self.sequence else self.sources
 
     def contract(self) -> Contract:
         """The bundle contract of a model with these settings."""
-        inputs = (Tensor(INPUT, "float32", (None, len(feature_names(self.sources)))),)
+        inputs = (Tensor(INPUT, "float32", (None, len(feature_names(self.behaviour, with_content=self.content)))),)
         outputs = (Tensor(OUTPUT, "float32", (None, 1)),)
         settings = {name: getattr(self, name) for name in self.__slots__}
         return Contract(TASK, inputs, outputs, settings)
@@ -41,7 +51,12 @@ class RecommendSettings:
     @classmethod
     def _parse(cls, data: Mapping[str, Any]) -> Self:
         try:
-            settings = cls(tuple(map(str, data["sources"])), tuple(map(float, data["decays"])))
+            settings = cls(
+                tuple(map(str, data["sources"])),
+                tuple(map(float, data["decays"])),
+                sequence=bool(data.get("sequence")),
+                content=bool(data.get("content")),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError(f"not a recommender's settings: {error!r}") from error
         if not settings.sources or len(settings.sources) != len(settings.decays):

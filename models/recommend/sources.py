@@ -36,6 +36,10 @@ class Proposals:
         return type(self)(*(getattr(self, field.name)[kept] for field in fields(self)))
 
 
+NO_PROPOSALS: Final = Proposals(np.empty(0, np.int64), *[np.empty(0, np.float32)] * len(EVIDENCE))
+"""Of a source that has nothing for anybody."""
+
+
 class Source(Protocol):
     """Proposes notes to users."""
 
@@ -44,8 +48,8 @@ class Source(Protocol):
         """What an answer calls it."""
         ...
 
-    def propose(self, histories: Histories) -> Proposals:
-        """The notes it has for each user that the user does not know."""
+    def propose(self, histories: Histories, *, n_notes: int) -> Proposals:
+        """The notes it has for each user that the user does not know; ``n_notes`` there are, which it may not know."""
         ...
 
 
@@ -68,16 +72,14 @@ class NeighbourSource:
     table: NeighbourTable
     decay: float
 
-    def propose(self, histories: Histories) -> Proposals:
-        """The neighbours by the sum of their weighted similarities."""
-        n_notes, latest = len(self.table), histories.latest()
-        key, contribution, is_last = self._contributions(latest)
+    def propose(self, histories: Histories, *, n_notes: int) -> Proposals:
+        """The neighbours by the sum of their weighted similarities; notes that are not in the table have none."""
+        key, contribution, is_last = self._contributions(histories.latest(), n_notes)
         order = np.argsort(key, kind="stable")
         key, contribution, is_last = key[order], contribution[order], is_last[order]
         starts = np.flatnonzero(np.diff(key, prepend=-1))
         if not len(starts):
-            none = np.empty(0, np.float32)
-            return Proposals(np.empty(0, np.int64), none, none, none, none)
+            return NO_PROPOSALS
         proposals = Proposals(
             key[starts],
             np.add.reduceat(contribution, starts).astype(np.float32),
@@ -85,16 +87,24 @@ class NeighbourSource:
             np.diff(starts, append=len(key)).astype(np.float32),
             np.add.reduceat(contribution * is_last, starts).astype(np.float32),
         )
-        return proposals.only(~contains(np.sort(histories.rows * n_notes + histories.notes), proposals.key))
+        return new_to_users(proposals, histories, n_notes)
 
-    def _contributions(self, latest: Latest) -> tuple[Ints, npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    def _contributions(
+        self, latest: Latest, n_notes: int
+    ) -> tuple[Ints, npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """Flat, for each neighbour of each latest note: its key, what it adds, and whether the note is the last."""
+        latest = Latest._make(column[latest.note < len(self.table)] for column in latest)
         weights = self.table.weights[latest.note].astype(np.float64)
         place, column = np.nonzero(weights)
         importance = np.power(latest.age + 1.0, -self.decay)
-        key = latest.row[place] * len(self.table) + self.table.notes[latest.note[place], column].astype(np.int64)
+        key = latest.row[place] * n_notes + self.table.notes[latest.note[place], column].astype(np.int64)
         is_last: npt.NDArray[np.bool_] = latest.age[place] == 0
         return key, importance[place] * weights[place, column], is_last
+
+
+def new_to_users(proposals: Proposals, histories: Histories, n_notes: int) -> Proposals:
+    """The proposals less what users know."""
+    return proposals.only(~contains(np.sort(histories.rows * n_notes + histories.notes), proposals.key))
 
 
 def contains(ascending: Ints, keys: Ints) -> npt.NDArray[np.bool_]:

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from models.bundle import canonical_json
 from models.errors import BundleError
 from models.recommend.candidates import NoteStatistics, Pool
+from models.recommend.sequence import FILE, SequenceSource
 from models.recommend.settings import RecommendSettings
 from models.recommend.sources import NeighbourSource, NeighbourTable
+from models.runtime import open_session
 
 NOTES: Final = "notes.json"
 TABLES: Final = "tables.npz"
@@ -32,7 +34,11 @@ def encode_tables(
     note_ids: Sequence[str], statistics: NoteStatistics, sources: Sequence[NeighbourSource]
 ) -> dict[str, bytes]:
     """The files of a bundle that hold the tables; equal tables give equal bytes."""
-    arrays: dict[str, npt.NDArray[Any]] = {"n_events": statistics.n_events, "lateness": statistics.lateness}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "n_events": statistics.n_events,
+        "lateness": statistics.lateness,
+        "held_back": statistics.held_back,
+    }
     for place, source in enumerate(sources):
         arrays[f"notes_{place}"] = source.table.notes
         arrays[f"weights_{place}"] = source.table.weights
@@ -46,7 +52,7 @@ def decode_tables(files: Mapping[str, bytes], settings: RecommendSettings) -> Ta
     try:
         note_ids = tuple(map(str, json.loads(files[NOTES])))
         with np.load(io.BytesIO(files[TABLES]), allow_pickle=False) as arrays:
-            statistics = NoteStatistics(arrays["n_events"], arrays["lateness"])
+            statistics = NoteStatistics(arrays["n_events"], arrays["lateness"], arrays["held_back"])
             sources = tuple(
                 NeighbourSource(name, NeighbourTable(arrays[f"notes_{place}"], arrays[f"weights_{place}"]), decay)
                 for place, (name, decay) in enumerate(zip(settings.sources, settings.decays, strict=True))
@@ -54,11 +60,19 @@ def decode_tables(files: Mapping[str, bytes], settings: RecommendSettings) -> Ta
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise BundleError(f"the tables can't be read: {error!r}") from error
     _require_fit(len(note_ids), statistics, sources)
-    return Tables(note_ids, Pool(sources, statistics))
+    return Tables(note_ids, Pool(sources, statistics, _sequence(files, settings, len(note_ids))))
+
+
+def _sequence(files: Mapping[str, bytes], settings: RecommendSettings, n_notes: int) -> SequenceSource | None:
+    if not settings.sequence:
+        return None
+    if FILE not in files:
+        raise BundleError(f"no {FILE} in the bundle")
+    return SequenceSource(open_session(files[FILE], name=FILE), n_notes)
 
 
 def _require_fit(n_notes: int, statistics: NoteStatistics, sources: Sequence[NeighbourSource]) -> None:
-    shapes = {statistics.n_events.shape, statistics.lateness.shape}
+    shapes = {statistics.n_events.shape, statistics.lateness.shape, statistics.held_back.shape}
     tables = [source.table for source in sources]
     fit = all(one.notes.shape == one.weights.shape and len(one) == n_notes and one.notes.ndim == 2 for one in tables)
     if not n_notes or shapes != {(n_notes,)} or not fit or any(one.notes.max() >= n_notes for one in tables):

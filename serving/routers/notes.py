@@ -5,13 +5,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
-from models.quality.decision import Decision
+from models.policy.words import Decision
 from models.quality.settings import LabelKind
 from serving.deps import GuardedRoute, ListedNotes, NoteIngest, QualityScoring, StoredNotes
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
 from serving.quality import QUALITY, Judged, NoteAnswer, NoteScore, Unscored
-from serving.schemas.base import Id, ModelRef
+from serving.schemas.base import Fired, Id, ModelRef
 from serving.schemas.notes import (
     LabelScore,
     NearDuplicate,
@@ -136,6 +136,7 @@ def _scores(answer: NoteAnswer, call: Call) -> NoteScores:
         model=ModelRef(
             name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
         ),
+        policy_version=answer.policy.version,
         degraded=list(answer.degraded),
         features_as_of=to_datetime(answer.as_of),
         results=[_result(one, answer) for one in answer.results],
@@ -146,11 +147,14 @@ def _result(result: NoteScore | Unscored, answer: NoteAnswer) -> NoteScored | No
     if isinstance(result, Unscored):
         code: Any = result.code
         return NoteProblem(note_id=result.note_id or None, status="problem", code=code, detail=_DETAILS[code])
+    if result.rule is None:
+        raise RuntimeError("a note was scored and not decided about")
     shown: Mapping[str, Any] = _judged(result.judged, answer) if result.judged else _WITHOUT_TEXT
     return NoteScored(
         note_id=result.note.note_id or None,
         revision=result.revision,
         decision=result.decision,
+        decision_rule=Fired(rule=result.rule.name, **result.rule.text._asdict()),
         **shown,
         words=[
             WordOut(label=label, field=field, start=span.start, end=span.end, contribution=contribution)

@@ -13,9 +13,22 @@ from serving.middleware import call_of
 from serving.routers.users import UserId
 from serving.schemas.base import Id
 from serving.schemas.lists import ScoredBy
-from serving.schemas.rights import EventsHeld, NotesHeld, ProfileHeld, ScoreHeld, StateHeld, UserErased, UserHeld
+from serving.schemas.rights import (
+    AssignmentsHeld,
+    EventsHeld,
+    NotesHeld,
+    ProfileHeld,
+    RecommendationsHeld,
+    ScoreHeld,
+    SegmentHeld,
+    StateHeld,
+    UserErased,
+    UserHeld,
+)
+from serving.store.assignments import AssignmentsHeld as AssignmentsKept
 from serving.store.journal import EventsHeld as EventsKept
 from serving.store.notes import NotesHeld as NotesKept
+from serving.store.recommendations import RecommendationsHeld as RecommendationsKept
 from serving.store.scores import Score
 from serving.store.state import StoredState
 
@@ -25,7 +38,7 @@ router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
 @router.get("/users/{user_id}")
 async def get_user(user_id: UserId, rights: UserRights, request: Request) -> UserHeld:
     """Say all that is held of a user, in every store."""
-    facts, state, scores, notes = await rights.held(user_id)
+    facts, state, scores, notes, recommendations, assignments, segment = await rights.held(user_id)
     return UserHeld(
         **call_of(request).meta,
         user_id=user_id,
@@ -36,6 +49,10 @@ async def get_user(user_id: UserId, rights: UserRights, request: Request) -> Use
         state=_state(state) if state else None,
         scores=[_score(one) for one in scores],
         notes=_notes(notes) if notes else None,
+        deleted_interests=list(facts.deleted_interests),
+        recommendations=_recommendations(recommendations) if recommendations else None,
+        assignments=_assignments(assignments) if assignments else None,
+        segment=SegmentHeld(tier=segment.tier, stage=segment.stage) if segment else None,
     )
 
 
@@ -70,6 +87,14 @@ def _events(kept: EventsKept) -> EventsHeld:
 
 def _notes(kept: NotesKept) -> NotesHeld:
     return NotesHeld(n=kept.n_notes, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at))
+
+
+def _recommendations(kept: RecommendationsKept) -> RecommendationsHeld:
+    return RecommendationsHeld(n=kept.n, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at))
+
+
+def _assignments(kept: AssignmentsKept) -> AssignmentsHeld:
+    return AssignmentsHeld(n=kept.n, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at))
 
 
 def _score(score: Score) -> ScoreHeld:

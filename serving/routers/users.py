@@ -1,17 +1,33 @@
 """Users: their profiles and their scores."""
 
-from typing import Annotated
+from functools import lru_cache
+from itertools import compress
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
 from models.churn.reasons import Explanation
 from models.churn.scorer import ChurnStatus
+from models.policy.evaluation import PolicyEvaluator, UserOutcome
+from models.policy.policy import Action, Rule
 from serving.churn import ChurnAnswer
 from serving.deps import FactIngest, GuardedRoute, UserScoring
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
 from serving.schemas.base import Id, ModelRef
-from serving.schemas.users import Churn, Explained, Profile, ProfileStored, Reason, ScoreUsers, UserScore, UserScores
+from serving.schemas.users import (
+    ActionSaid,
+    Churn,
+    Explained,
+    PolicySaid,
+    Profile,
+    ProfileStored,
+    Reason,
+    Said,
+    ScoreUsers,
+    UserScore,
+    UserScores,
+)
 
 UserId = Annotated[Id, Path(examples=["u-7"])]
 
@@ -34,7 +50,7 @@ _REASONS = {
 
 @router.post("/users:score")
 async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) -> UserScores:
-    """Score up to 1,000 users: who is about to leave. A result for each, in order; nothing is stored.
+    """Score up to 1,000 users: who is about to leave, and what may be done. A result for each; nothing is stored.
 
     A user without any activity is a `cold_start`, one not active lately `inactive`: neither has probabilities.
     With `explain`, up to 100 users, and reasons for the score of the longest horizon asked for.
@@ -62,8 +78,10 @@ def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
         model=ModelRef(
             name=answer.model.model, version=pointer.version, alias=answer.model.role, digest=pointer.digest
         ),
+        policy_version=answer.policy.policy.version,
         degraded=list(answer.degraded),
         features_as_of=to_datetime(answer.as_of),
+        policy=_said(answer.policy, frozenset(answer.outcomes)),
         results=results_of(answer),
     )
 
@@ -84,12 +102,59 @@ def results_of(answer: ChurnAnswer) -> list[UserScore]:
             ],
             reasons=_reasons(explanation) if explanation else _REASONS[status],
             explained=_explained(explanation, horizons[-1][1]) if explanation else None,
+            **_shown(answer.policy, outcome),
         )
-        for user_id, status, row, explanation in zip(
-            answer.user_ids, answer.scores.status, answer.scores.probability.tolist(), explanations, strict=True
+        for user_id, status, row, explanation, outcome in zip(
+            answer.user_ids,
+            answer.scores.status,
+            answer.scores.probability.tolist(),
+            explanations,
+            answer.outcomes,
+            strict=True,
         )
     ]
     return [results[row] for row in answer.rows]
+
+
+@lru_cache(maxsize=4_096)
+def _shown(evaluator: PolicyEvaluator, outcome: UserOutcome) -> dict[str, Any]:
+    """What the policy makes of a user, as answers show it: made once for all users of whom it makes the same."""
+    tier, stage = evaluator.policy.tiers[outcome.tier], evaluator.policy.stages[outcome.stage]
+    return {
+        "tier": str(tier.outcome),
+        "tier_rule": tier.name,
+        "stage": str(stage.outcome),
+        "stage_rule": stage.name,
+        "actions": [one.name for one in compress(evaluator.actions, outcome.eligible)],
+        "actions_withheld": outcome.withheld,
+    }
+
+
+@lru_cache(maxsize=256)
+def _said(evaluator: PolicyEvaluator, outcomes: frozenset[UserOutcome]) -> PolicySaid:
+    """What the names in some outcomes mean."""
+    policy, actions = evaluator.policy, evaluator.actions
+    eligible = dict.fromkeys(one for outcome in outcomes for one in compress(actions, outcome.eligible))
+    return PolicySaid(
+        tier_rules={policy.tiers[one].name: _text(policy.tiers[one]) for one in {each.tier for each in outcomes}},
+        stage_rules={policy.stages[one].name: _text(policy.stages[one]) for one in {each.stage for each in outcomes}},
+        actions={one.name: _action(one) for one in actions if one in eligible},
+    )
+
+
+def _text(rule: Rule) -> Said:
+    return Said(**rule.text._asdict())
+
+
+def _action(action: Action) -> ActionSaid:
+    return ActionSaid(
+        kind=action.kind,
+        priority=action.priority,
+        cooldown_days=action.cooldown_days,
+        daily_cap=action.daily_cap,
+        money=action.money,
+        **action.text._asdict(),
+    )
 
 
 def _reasons(explanation: Explanation) -> list[Reason]:

@@ -46,9 +46,20 @@ class ModelRef(BaseModel):
     digest: str
 
 
+class Fired(BaseModel):
+    """The rule of the policy that fired: its name, and what it asks in words for people."""
+
+    rule: str
+    zh: str
+    en: str
+
+
 class ScoringAnswer(Answer):
-    """What every answer with scores has; the features held only what happened before ``features_as_of``."""
+    """What every answer with scores has; the features held only what happened before ``features_as_of``.
+
+    ``policy_version`` is the digest of the policy that made tiers, stages, actions and decisions of the scores.
+    """
 
     model: ModelRef
-    policy_version: str | None = None
+    policy_version: str
     features_as_of: datetime

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from models.quality.decision import Decision
+from models.policy.words import Decision
 from models.quality.settings import LabelKind
 from serving.instants import to_us
-from serving.schemas.base import PLAIN, Answer, Body, Count, Flag, Id, Instant, ScoringAnswer
+from serving.schemas.base import PLAIN, Answer, Body, Count, Fired, Flag, Id, Instant, ScoringAnswer
 from serving.store.note_scores import NoteQuery, Sort
 from serving.store.notes import MAX_BODY_CHARS, MAX_TITLE_CHARS
 
@@ -182,6 +182,8 @@ class NearDuplicate(BaseModel):
 class NoteScored(BaseModel):
     """A note's scores; one without a word (``no_text``) has neither labels nor a quality.
 
+    ``decision_rule`` is the rule of the policy that made the decision.
+
     ``near_duplicates`` is null where they could not be looked for.
     """
 
@@ -191,6 +193,7 @@ class NoteScored(BaseModel):
     labels: list[LabelScore]
     quality: float | None = Field(ge=0, le=100)
     decision: Decision
+    decision_rule: Fired
     reasons: list[ReasonAt]
     words: list[WordOut]
     near_duplicates: list[NearDuplicate] | None

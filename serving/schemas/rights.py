@@ -47,6 +47,29 @@ class NotesHeld(BaseModel):
     last_at: datetime
 
 
+class RecommendationsHeld(BaseModel):
+    """The recommendations to the user that are on record: how many notes, the first and the last."""
+
+    n: int
+    first_at: datetime
+    last_at: datetime
+
+
+class AssignmentsHeld(BaseModel):
+    """The actions that were assigned to the user and are on record: how many, the first and the last."""
+
+    n: int
+    first_at: datetime
+    last_at: datetime
+
+
+class SegmentHeld(BaseModel):
+    """The tier and stage that the user was in when KPIs were last rolled up."""
+
+    tier: str
+    stage: str
+
+
 class ScoreHeld(BaseModel):
     """The latest score at one horizon, as lists have it."""
 
@@ -74,6 +97,10 @@ class UserHeld(Answer):
     state: StateHeld | None
     scores: list[ScoreHeld]
     notes: NotesHeld | None
+    deleted_interests: list[str]
+    recommendations: RecommendationsHeld | None
+    assignments: AssignmentsHeld | None
+    segment: SegmentHeld | None
 
 
 class UserErased(Answer):

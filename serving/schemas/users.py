@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
+from models.policy.words import ActionKind, Stage, Tier
 from serving.schemas.base import Answer, Body, Count, Flag, Id, Instant, ScoringAnswer
 
 MAX_USERS: Final = 1_000
@@ -73,17 +74,58 @@ class Churn(BaseModel):
     at_risk: bool
 
 
+class Said(BaseModel):
+    """A rule of the policy in words for people."""
+
+    zh: str
+    en: str
+
+
+class ActionSaid(Said):
+    """An action of the policy, and why it is taken (``zh``, ``en``).
+
+    Whoever takes it leaves the user alone by it for ``cooldown_days``, and takes it for ``daily_cap`` users a day at
+    most; null is no cap. ``money`` is what the user gets, null for nothing.
+    """
+
+    kind: ActionKind
+    priority: int
+    cooldown_days: int
+    daily_cap: int | None
+    money: float | None
+
+
+class PolicySaid(BaseModel):
+    """What the names in an answer's results mean: the rules of tiers and of stages that fired, and the actions."""
+
+    tier_rules: dict[str, Said]
+    stage_rules: dict[str, Said]
+    actions: dict[str, ActionSaid]
+
+
 class UserScore(BaseModel):
-    """One user's scores: none for a user never seen active (``cold_start``) or not of late (``inactive``)."""
+    """One user's scores: none for a user never seen active (``cold_start``) or not of late (``inactive``).
+
+    The policy gives every user a tier, a stage (with the names of the rules that fired) and the actions that they are
+    eligible for, the highest priority first; ``actions_withheld`` where the user's own choice or the law keeps some
+    from them.
+    """
 
     user_id: str
     status: Literal["scored", "cold_start", "inactive"]
     churn: list[Churn]
     reasons: list[Reason]
     explained: Explained | None = None
+    tier: Annotated[str, Field(json_schema_extra={"enum": [*Tier]})]
+    tier_rule: str
+    stage: Annotated[str, Field(json_schema_extra={"enum": [*Stage]})]
+    stage_rule: str
+    actions: list[str]
+    actions_withheld: bool
 
 
 class UserScores(ScoringAnswer):
-    """A score per user asked for, in order."""
+    """A score per user asked for, in order; ``policy`` says what the names of rules and actions in them mean."""
 
+    policy: PolicySaid
     results: list[UserScore]

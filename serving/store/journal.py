@@ -6,11 +6,14 @@ from typing import Any, NamedTuple, Protocol
 
 
 class FactType(StrEnum):
-    """What a fact is: something that happened, a user's profile as it was put, or that their events were retired."""
+    """What a fact is: something that happened, a user's profile as it was put, that their events were retired, or that
+    an interest of theirs was deleted.
+    """
 
     EVENT = "event"
     PROFILE = "profile"
     RETIRED = "retired"
+    INTEREST = "interest"
 
 
 class Fact(NamedTuple):
@@ -45,6 +48,30 @@ class Entry(NamedTuple):
     body: str | None
 
 
+class NoteEvent(NamedTuple):
+    """Something that a user did with a note, or that was shown to them."""
+
+    event: str
+    note_id: str
+    occurred_at: int
+
+
+class Hide(NamedTuple):
+    """A note, or an author, that a user does not want to see."""
+
+    note_id: str | None
+    author_id: str | None
+
+
+class Wishes(NamedTuple):
+    """What a user wants of recommendations: whether they may be personal, and since when which interests (categories
+    and topics) are not theirs any more.
+    """
+
+    personalisation_opt_out: bool
+    deleted_interests: Mapping[str, int]
+
+
 class AppendStatus(StrEnum):
     """What became of a fact.
 
@@ -77,14 +104,15 @@ class EventsHeld(NamedTuple):
 class JournalHeld(NamedTuple):
     """What the journal holds of a user.
 
-    The profile in force, how many were put (the former ones are held for a while), their events, and how many events
-    of others name them.
+    The profile in force, how many were put (the former ones are held for a while), their events, how many events of
+    others name them, and the interests that they deleted.
     """
 
     profile: Mapping[str, Any] | None
     n_profiles: int
     events: Sequence[EventsHeld]
     n_mentions: int
+    deleted_interests: Sequence[str] = ()
 
 
 class Journal(Protocol):
@@ -104,6 +132,21 @@ class Journal(Protocol):
 
     async def entries(self, after: Mapping[str, int]) -> dict[str, list[Entry]]:
         """Per user, ascending: the entries above the ``seq`` given for that user; users without any are left out."""
+        ...
+
+    async def note_events(self, user_id: str, *, before: int | None, limit: int) -> list[NoteEvent]:
+        """The last ``limit`` that became known of a user's events on notes, ascending by when they happened.
+
+        With ``before``, of those that happened before an instant.
+        """
+        ...
+
+    async def hides(self, user_id: str) -> list[Hide]:
+        """All that a user hid."""
+        ...
+
+    async def wishes(self, user_id: str) -> Wishes:
+        """What the user's profile in force and their deleted interests say; nothing is read of what they did."""
         ...
 
     async def touched(self, after: int, *, limit: int) -> Touched:

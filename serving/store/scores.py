@@ -100,6 +100,10 @@ class ScoreStore(Protocol):
         """
         ...
 
+    async def latest(self, user_ids: Sequence[str], *, horizon_days: int) -> dict[str, float | None]:
+        """The latest probability at one horizon, by user with a score there; None for one who is not ``scored``."""
+        ...
+
     async def held(self, user_id: str) -> list[Score] | None:
         """All that is held of a user, by horizon; None where that is nothing."""
         ...

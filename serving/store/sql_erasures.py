@@ -47,7 +47,7 @@ _SALT: Final = select(SALTS.c.salt).where(SALTS.c.name == "tombstones")
 
 def erased_among(connection: Connection, user_ids: Collection[str]) -> set[str]:
     """Those of these users who are erased."""
-    hashes = {_hash(connection, user_id): user_id for user_id in user_ids}
+    hashes = {salted_hash(connection, user_id): user_id for user_id in user_ids}
     found = connection.scalars(_TOMBSTONES[connection.dialect.name], {"hashes": json.dumps([*hashes])})
     return {hashes[one] for one in found}
 
@@ -81,7 +81,7 @@ class SqlErasures:
 
 def _begin(connection: Connection, user_id: str, at: int) -> int:
     lock_journal(connection)
-    user_hash = _hash(connection, user_id)
+    user_hash = salted_hash(connection, user_id)
     connection.execute(insert_new(connection, TOMBSTONES), {"user_hash": user_hash, "erased_at": at})
     connection.execute(insert_new(connection, PENDING_ERASURES), {"user_id": user_id})
     first = select(TOMBSTONES.c.erased_at).where(TOMBSTONES.c.user_hash == user_hash)
@@ -89,8 +89,8 @@ def _begin(connection: Connection, user_id: str, at: int) -> int:
     return erased_at
 
 
-def _hash(connection: Connection, user_id: str) -> str:
-    """The salt never changes and is read once a connection."""
-    if "salt" not in connection.info:
+def salted_hash(connection: Connection, name: str) -> str:
+    """What stands for an id that must not be kept, in this deployment alone."""
+    if "salt" not in connection.info:  # it never changes, and is read once a connection
         connection.info["salt"] = connection.execute(_SALT).scalar_one()
-    return hashlib.blake2b(user_id.encode(), key=connection.info["salt"], digest_size=32).hexdigest()
+    return hashlib.blake2b(name.encode(), key=connection.info["salt"], digest_size=32).hexdigest()

@@ -27,8 +27,9 @@ from sqlalchemy import (
 )
 
 from serving.store.database import Database
-from serving.store.journal import AppendStatus, Entry, Fact, FactType, JournalHeld, Touched
+from serving.store.journal import AppendStatus, Entry, Fact, FactType, Hide, JournalHeld, NoteEvent, Touched, Wishes
 from serving.store.sql_erasures import erased_among
+from serving.store.sql_recommending import hides, note_events, wishes
 from serving.store.sql_retention import RETIRED_BEFORE, end_of_page, has_retirable, retire
 from serving.store.sql_sequence import LAST_SEQ, add_facts, lock_journal
 from serving.store.sql_user_facts import erase_some, held_of
@@ -109,6 +110,18 @@ class SqlJournal:
             many=len(after) >= MANY_USERS or not all(after.values()),  # a whole log may be long
         )
         return {user_id: [Entry._make(row[1:]) for row in own] for user_id, own in groupby(rows, itemgetter(0))}
+
+    async def note_events(self, user_id: str, *, before: int | None, limit: int) -> list[NoteEvent]:
+        """See ``Journal``."""
+        return await self._database.read(lambda there: note_events(there, user_id, before, limit), many=False)
+
+    async def hides(self, user_id: str) -> list[Hide]:
+        """See ``Journal``."""
+        return await self._database.read(lambda connection: hides(connection, user_id), many=False)
+
+    async def wishes(self, user_id: str) -> Wishes:
+        """See ``Journal``."""
+        return await self._database.read(lambda connection: wishes(connection, user_id), many=False)
 
     async def touched(self, after: int, *, limit: int) -> Touched:
         """See ``Journal``."""

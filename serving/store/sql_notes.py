@@ -13,8 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from features.similarity import estimate
 from serving.store.database import Database
+from serving.store.desk_tables import REVIEWS
 from serving.store.note_bands import add_bands, likely_alike, remove_bands
 from serving.store.notes import Alike, Note, NotesHeld, StoredNote
+from serving.store.sql_catalogue import note_changed, notes_gone
 from serving.store.sql_erasures import erased_among
 from serving.store.sql_sequence import lock_journal
 from serving.store.tables import NOTE_LABELS, NOTE_SCORES, NOTES, WATERMARKS
@@ -104,12 +106,14 @@ def _put(connection: Connection, note: Note, signature: bytes, at: int) -> Store
         adding = _INSERTS[connection.dialect.name](NOTES).values(new).on_conflict_do_nothing().returning(NOTES)
         if added := connection.execute(adding).one_or_none():
             add_bands(connection, added.note_no, signature)
+            note_changed(connection, added.note_no, note.note_id, is_new=True)
             return _stored(added)
         before = connection.execute(known).one()  # another server was faster
     if before.digest == row["digest"]:
         return _stored(before)
     changing = update(NOTES).where(_C.note_no == before.note_no).returning(NOTES)
     changed = connection.execute(changing.values(row | {"revision": before.revision + 1, "updated_at": at})).one()
+    note_changed(connection, before.note_no, note.note_id, is_new=False)
     if before.signature != signature:
         remove_bands(connection, [(before.note_no, before.signature)])
         add_bands(connection, before.note_no, signature)
@@ -120,10 +124,11 @@ def _delete(connection: Connection, numbers: Select[Any]) -> int:
     """Delete notes with all that is made of them; how many."""
     deleting = delete(NOTES).where(_C.note_no.in_(numbers)).returning(_C.note_no, _C.note_id, _C.signature)
     rows = connection.execute(deleting).all()
-    remove_bands(connection, [(row.note_no, row.signature) for row in rows])
     note_ids = [row.note_id for row in rows]
-    for table in (NOTE_SCORES, NOTE_LABELS):
+    for table in (NOTE_SCORES, NOTE_LABELS, REVIEWS):
         connection.execute(delete(table).where(table.c.note_id.in_(note_ids)))
+    remove_bands(connection, [(row.note_no, row.signature) for row in rows])
+    notes_gone(connection, [(row.note_no, row.note_id) for row in rows])
     return len(rows)
 
 

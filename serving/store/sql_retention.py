@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     or_,
     select,
     update,
@@ -55,7 +56,9 @@ _IS_LET_GO: Final = or_(
 )
 _IS_REPLACED: Final = and_(FACTS.c.type == FactType.PROFILE, _newest(_OTHER.c.seq) > FACTS.c.seq)
 _ON_PAGE: Final = and_(FACTS.c.seq > _AFTER, FACTS.c.seq <= _REACHED)
-_MAY_GO: Final = and_(_ON_PAGE, or_(_IS_GONE, _IS_LET_GO, _IS_REPLACED))
+_IS_HIDE: Final = func.coalesce(FACTS.c.event, "") == "hide"
+"""What a user hid stays hidden until they are gone."""
+_MAY_GO: Final = and_(_ON_PAGE, or_(_IS_GONE, and_(~_IS_HIDE, _IS_LET_GO), _IS_REPLACED))
 
 _PAGE: Final = select(FACTS.c.seq, FACTS.c.received_at).where(FACTS.c.seq > _AFTER).order_by(FACTS.c.seq)
 _ANY: Final = select(FACTS.c.seq).where(_MAY_GO).limit(1)

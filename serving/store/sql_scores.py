@@ -58,6 +58,12 @@ class SqlScores:
         """See ``ScoreStore``."""
         return await self._database.read(lambda connection: _page(connection, query, after, limit), many=True)
 
+    async def latest(self, user_ids: Sequence[str], *, horizon_days: int) -> dict[str, float | None]:
+        """See ``ScoreStore``."""
+        statement = select(_C.user_id, _C.probability).where(_C.user_id.in_(user_ids), _C.horizon_days == horizon_days)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all(), many=True)
+        return {row.user_id: row.probability for row in rows}
+
     async def held(self, user_id: str) -> list[Score] | None:
         """See ``ScoreStore``."""
         statement = _CHOSEN.where(_C.user_id == user_id).order_by(_C.horizon_days)

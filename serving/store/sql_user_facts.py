@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import BindParameter, Connection, Text, bindparam, delete, func, select, update
 
 from serving.store.journal import EventsHeld, FactType, JournalHeld
+from serving.store.sql_recommending import wishes
 from serving.store.tables import FACTS
 
 _ROWS: Final = 2_000
@@ -37,9 +38,10 @@ def held_of(connection: Connection, user_id: str) -> JournalHeld | None:
     profiles = connection.scalars(_PROFILES, user).all()
     events = [EventsHeld(*row) for row in connection.execute(_EVENTS, user)]
     n_mentions = connection.execute(_N_MENTIONS, user).scalar_one()
-    if not (profiles or events or n_mentions):
+    deleted = [*wishes(connection, user_id).deleted_interests]
+    if not (profiles or events or n_mentions or deleted):
         return None
-    return JournalHeld(json.loads(profiles[-1]) if profiles else None, len(profiles), events, n_mentions)
+    return JournalHeld(json.loads(profiles[-1]) if profiles else None, len(profiles), events, n_mentions, deleted)
 
 
 def erase_some(connection: Connection, user_id: str) -> int:

@@ -8,18 +8,32 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 from serving.settings import Settings
+from serving.store.assignments import AssignmentStore
+from serving.store.catalogue import CatalogueStore
 from serving.store.database import Database
 from serving.store.erasure import ErasureLog
 from serving.store.journal import Journal
 from serving.store.keys import KeyStore
+from serving.store.kpis import KpiStore
 from serving.store.note_scores import NoteScoreStore
 from serving.store.notes import NoteStore
+from serving.store.policies import PolicyStore
+from serving.store.recommendations import RecommendationLog
+from serving.store.reviewers import ReviewerStore
+from serving.store.reviews import ReviewStore
 from serving.store.scores import ScoreStore
+from serving.store.sql_assignments import SqlAssignments
+from serving.store.sql_catalogue import SqlCatalogue
 from serving.store.sql_erasures import SqlErasures
 from serving.store.sql_journal import SqlJournal
 from serving.store.sql_keys import SqlKeys
+from serving.store.sql_kpis import SqlKpis
 from serving.store.sql_note_scores import SqlNoteScores
 from serving.store.sql_notes import SqlNotes
+from serving.store.sql_policies import SqlPolicies
+from serving.store.sql_recommendations import SqlRecommendations
+from serving.store.sql_reviewers import SqlReviewers
+from serving.store.sql_reviews import SqlReviews
 from serving.store.sql_scores import SqlScores
 from serving.store.sqlite_file import open_sqlite, server_lock
 from serving.store.sqlite_states import SqliteStates
@@ -36,8 +50,15 @@ class Stores(NamedTuple):
     erasures: ErasureLog
     states: StateStore
     notes: NoteStore
+    catalogue: CatalogueStore
+    recommendations: RecommendationLog
     note_scores: NoteScoreStore
     scores: ScoreStore
+    policies: PolicyStore
+    reviews: ReviewStore
+    reviewers: ReviewerStore
+    assignments: AssignmentStore
+    kpis: KpiStore
 
 
 @contextmanager
@@ -62,8 +83,15 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             SqlErasures(database),
             states,
             SqlNotes(database),
+            SqlCatalogue(database),
+            SqlRecommendations(database),
             SqlNoteScores(database),
             SqlScores(database),
+            SqlPolicies(database),
+            SqlReviews(database),
+            SqlReviewers(database),
+            SqlAssignments(database),
+            SqlKpis(database),
         )
 
 

@@ -2,16 +2,36 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 METADATA: Final = MetaData()
 
-_SEQ: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+SEQ: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+
+_IS_HIDE: Final = "event = 'hide'"
+_IS_WISH: Final = "type <> 'event'"
+IS_HIDE: Final = text(_IS_HIDE)
+IS_WISH: Final = text(_IS_WISH)
+IS_REPORT: Final = text("event = 'report'")
+"""As their indexes say it, letter by letter: so that a query is seen to be one of them."""
 
 FACTS: Final = Table(
     "facts",
     METADATA,
-    Column("seq", _SEQ, primary_key=True, autoincrement=True),
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
     Column("type", Text, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
@@ -32,6 +52,16 @@ FACTS: Final = Table(
         sqlite_where=text("target_user_id IS NOT NULL"),
         postgresql_where=text("target_user_id IS NOT NULL"),
     ),
+    Index(
+        "ix_facts_recommendation_id",
+        "recommendation_id",
+        sqlite_where=text("recommendation_id IS NOT NULL"),
+        postgresql_where=text("recommendation_id IS NOT NULL"),
+    ),
+    Index("ix_facts_reports", "seq", sqlite_where=IS_REPORT, postgresql_where=IS_REPORT),
+    Index("ix_facts_reported_note_id", "note_id", sqlite_where=IS_REPORT, postgresql_where=IS_REPORT),
+    Index("ix_facts_hides", "user_id", "seq", sqlite_where=IS_HIDE, postgresql_where=IS_HIDE),
+    Index("ix_facts_wishes", "user_id", "seq", sqlite_where=IS_WISH, postgresql_where=IS_WISH),
     sqlite_autoincrement=True,  # a deleted row's seq is never used again
 )
 
@@ -85,7 +115,7 @@ PENDING_ERASURES: Final = Table(
 NOTES: Final = Table(
     "notes",
     METADATA,
-    Column("note_no", _SEQ, primary_key=True, autoincrement=True),
+    Column("note_no", SEQ, primary_key=True, autoincrement=True),
     Column("note_id", Text, nullable=False),
     Column("author_id", Text),
     Column("category", Text),
@@ -108,6 +138,41 @@ NOTE_BANDS: Final = Table(
     Column("band", BigInteger, primary_key=True, autoincrement=False),
     Column("note_no", BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+)
+
+RECOMMENDATIONS: Final = Table(
+    "recommendations",
+    METADATA,
+    Column("recommendation_id", Text, primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("recommended_at", BigInteger, nullable=False),
+    Column("user_id", Text),
+    Column("note_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("scene", Text, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Index("ix_recommendations_recommended_at", "recommended_at"),
+    Index("ix_recommendations_user_id", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+CATALOGUE: Final = Table(
+    "catalogue",
+    METADATA,
+    Column("note_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("change_no", BigInteger, nullable=False),
+    Column("note_hash", Text),
+    Column("read_by", Text),
+    Column("vector", LargeBinary),
+    Column("quality", Float),
+    Column("withheld", Boolean, nullable=False),
+    Column("by_koc", Boolean, nullable=False, server_default=false()),
+    Index("ix_catalogue_change_no", "change_no", unique=True),
+    Index("ix_catalogue_note_hash", "note_hash"),
+    Index("ix_catalogue_read_by", "read_by"),
 )
 
 NOTE_SCORES: Final = Table(
@@ -147,7 +212,7 @@ NOTE_LABELS: Final = Table(
 SCORE_RUNS: Final = Table(
     "score_runs",
     METADATA,
-    Column("run_id", _SEQ, primary_key=True, autoincrement=True),
+    Column("run_id", SEQ, primary_key=True, autoincrement=True),
     Column("as_of", BigInteger, nullable=False),
     Column("version", Text, nullable=False),
     Column("digest", Text, nullable=False),
@@ -168,4 +233,28 @@ SCORES: Final = Table(
     Column("run_id", BigInteger, nullable=False),
     Index("ix_scores_risk", "horizon_days", "status", "probability", "user_id", "last_active_at", "changed_at"),
     sqlite_with_rowid=False,
+)
+
+POLICIES: Final = Table(
+    "policies",
+    METADATA,
+    Column("version", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("stored_at", BigInteger, nullable=False),
+)
+
+POLICY_CHANGES: Final = Table(
+    "policy_changes",
+    METADATA,
+    Column("change_no", SEQ, primary_key=True, autoincrement=True),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("role", Text),
+    Column("before", Text),
+    Column("after", Text),
+    Column("why", Text, nullable=False),
+    Index("ix_policy_changes_role", "role", "change_no"),
+    sqlite_autoincrement=True,
 )

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from features.schema import EVENT_KINDS
-from features.state import DAY_US, HOUR_US, INSTANTS, TALLY, UserState, UserStates
+from features.state import DAY_US, HOUR_US, INSTANTS, PROFILE, TALLY, UserState, UserStates
 from features.user import CATALOGUE, CHURN_FEATURES, KIND_FEATURES, Feature, FloatColumn, Seen, compute_features
 
 AS_OF = 19_723 * DAY_US + 7 * HOUR_US
 """2024-01-01 07:00 UTC: the crowd's events all lie before it."""
 
-COLUMNS = (*INSTANTS, "rows", "row_user")
+COLUMNS = (*INSTANTS, *PROFILE, "rows", "row_user")
 FACTS = {*INSTANTS, *(f"tallies.{name}" for name in TALLY.names or () if name != "_")}
 
 every_feature = pytest.mark.parametrize("one", CATALOGUE.values(), ids=CATALOGUE)

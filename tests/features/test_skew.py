@@ -14,7 +14,7 @@ import pytest
 from features.schema import EVENT_KINDS, kind_code
 from features.snapshots import EventLog, log_span
 from features.sources import Dataset
-from features.state import DAY_US, INSTANTS, Event, UserState, UserStates, thousandths
+from features.state import DAY_US, INSTANTS, PROFILE, Event, UserState, UserStates, thousandths
 from features.user import CATALOGUE, compute_features
 
 At: TypeAlias = Callable[[str], int]
@@ -80,7 +80,7 @@ def online_state(registered_at: int, history: list[Event], as_of: int, rng: np.r
 
 def facts(states: UserStates) -> tuple[bytes, ...]:
     """All that states hold, bit for bit."""
-    return tuple(getattr(states, name).tobytes() for name in (*INSTANTS, "rows", "row_user"))
+    return tuple(getattr(states, name).tobytes() for name in (*INSTANTS, *PROFILE, "rows", "row_user"))
 
 
 def test_online_answers_equal_the_offline_table_bit_for_bit(folder: Path, at: At) -> None:

@@ -241,7 +241,9 @@ def test_a_garbage_parquet_file_is_refused(tmp_path: Path, dataset: Open, conten
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, write: Write, dataset: Open) -> None:
     with pytest.raises(DataError, match=r"nowhere: not a folder$"):
         dataset(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no table of the contract \(events, notes, users, note_labels\)"):
+    with pytest.raises(
+        DataError, match=r"no table of the contract \(events, notes, users, note_labels, recommendations\)"
+    ):
         dataset(tmp_path)
     write(tmp_path / "events.csv", events())
     write(tmp_path / "events.parquet", events())

@@ -13,7 +13,9 @@ from features.state import (
     DAY_US,
     INSTANTS,
     NEVER,
+    PROFILE,
     RETAINED_DAYS,
+    UNKNOWN_FOLLOWERS,
     Event,
     Tally,
     UserState,
@@ -48,11 +50,22 @@ def test_any_order_and_any_split_into_batches_give_the_same_bytes(history: list[
     assert folded.encode() == UserState().fold(history).encode()
 
 
-@given(history=_histories, registered_at=st.integers(NEVER, 2**62))
+_profiles = st.builds(
+    UserState,
+    registered_at=st.integers(NEVER, 2**62),
+    n_followers=st.integers(UNKNOWN_FOLLOWERS, 10**12),
+    is_minor=st.booleans(),
+    personalisation_opt_out=st.booleans(),
+)
+
+
+@given(history=_histories, profile=_profiles)
 @settings(derandomize=True, deadline=None, max_examples=50)
-def test_decode_gives_back_what_encode_wrote(history: list[Event], registered_at: int) -> None:
-    state = UserState(registered_at=registered_at).fold(history)
+def test_decode_gives_back_what_encode_wrote(history: list[Event], profile: UserState) -> None:
+    state = profile.fold(history)
     assert UserState.decode(state.encode()) == state
+    columns = UserStates.decode([UserState().encode(), state.encode()])
+    assert [getattr(columns, name)[1].item() for name in PROFILE] == [getattr(state, name) for name in PROFILE]
 
 
 def test_the_columns_hold_each_users_facts_in_their_order(crowd: list[UserState]) -> None:
@@ -141,5 +154,5 @@ def test_a_state_of_another_version_is_refused(state: History) -> None:
 def test_a_block_of_users_is_a_table_of_its_own(crowd: list[UserState], users: slice) -> None:
     encoded = [one.encode() for one in crowd]
     block, alone = UserStates.decode(encoded).take(users), UserStates.decode(encoded[users])
-    for name in (*INSTANTS, "rows", "row_user"):
+    for name in (*INSTANTS, *PROFILE, "rows", "row_user"):
         np.testing.assert_array_equal(getattr(block, name), getattr(alone, name))

@@ -35,8 +35,13 @@ from models.bundle import GOLDEN, MODEL, Bundle, Golden, write_bundle
 from models.churn.scorer import INPUT, OUTPUT, ChurnSettings
 from models.contract import Contract
 from models.pointer import Pointer, write_pointer
-from models.quality.parts import Blend, QualityParts, WidePart
-from models.quality.settings import Label, LabelKind, QualitySettings
+from models.quality.parts import Blend, Embedding, QualityParts, WidePart
+from models.quality.settings import EMBEDDING_DIM, Label, LabelKind, QualitySettings
+from models.recommend.candidates import NoteStatistics, feature_names
+from models.recommend.graph import source_graph
+from models.recommend.settings import RecommendSettings
+from models.recommend.sources import NeighbourSource, NeighbourTable
+from models.recommend.tables import encode_tables
 from serving.app import create_app
 from serving.logs import JsonLine
 from serving.settings import Settings
@@ -117,6 +122,60 @@ def quality_bundle(weight: float) -> Bundle:
         return export_quality(QualityModel(settings, (), parts, None, Lexicons.load()), None, Path(folder))
 
 
+@cache
+def reading_bundle() -> Bundle:
+    """A quality model that flags nothing, finds every note middling, and embeds notes by the built-in encoder."""
+    import torch
+
+    from models.quality.encoders.graph import encoder_graph
+    from models.quality.encoders.use_v3_wheel import load_use_v3
+    from models.quality.network import Tower
+    from training.quality.export import ExportedEncoder, export_quality
+    from training.quality.recipe import QualityModel
+
+    torch.manual_seed(3)
+    encoder = load_use_v3()
+    tower, n = Tower(encoder, len(LABELS)).eval(), len(LABELS)
+    zeros, ones = np.zeros(n, np.float32), np.ones(n, np.float32)
+    table = np.zeros((N_BUCKETS, n), np.float16)
+    scale = np.zeros(N_SIGNALS, np.float32), np.ones(N_SIGNALS, np.float32)
+    wide = WidePart(table, np.ones_like(table), *scale, np.zeros((N_SIGNALS, n), np.float32), zeros - 2)
+    axes = np.linalg.qr(np.random.default_rng(4).standard_normal((512, EMBEDDING_DIM)))[0].astype(np.float32)
+    embedding = Embedding(np.zeros(512, np.float32), axes)
+    parts = QualityParts(wide, Blend(zeros, ones, ones, ones, zeros), tower.deep_part(), embedding)
+    settings = QualitySettings(LABELS, "builtin:use-v3", 24, promote_from=101, limit_below=-1)
+    exported = ExportedEncoder(encoder_graph(encoder), encoder.tokenizer().to_str(), in_8_bits=False)
+    with TemporaryDirectory() as folder:
+        model = QualityModel(settings, (), parts, tower, Lexicons.load())
+        return export_quality(model, exported, Path(folder))
+
+
+NEIGHBOURS = {"tea": {"coffee": 0.9, "milk": 0.5}, "coffee": {"tea": 0.9, "cake": 0.8}, "hill": {"lake": 0.7}}
+NOTES = ("tea", "coffee", "milk", "cake", "hill", "lake", "rare")
+"""A recommender's notes, the most popular first but for ``rare``, which had no event."""
+
+
+def recommend_bundle(folder: Path, encoder: str | None = None) -> Bundle:
+    """A recommender that orders by its one source, and knows content where it requires an encoder."""
+    numbers = {note_id: place for place, note_id in enumerate(NOTES)}
+    notes, weights = np.zeros((len(NOTES), 2), np.uint16), np.zeros((len(NOTES), 2), np.float32)
+    for note_id, own in NEIGHBOURS.items():
+        notes[numbers[note_id], : len(own)] = [numbers[one] for one in own]
+        weights[numbers[note_id], : len(own)] = [*own.values()]
+    source = NeighbourSource("similar", NeighbourTable(notes, weights), 0.0)
+    settings = RecommendSettings(("similar",), (0.0,), content=encoder is not None)
+    features = feature_names(["similar"], with_content=encoder is not None)
+    by = "content" if encoder else "similar"
+    statistics = NoteStatistics(
+        np.array([60, 50, 40, 30, 20, 10, 0], np.float32), np.full(7, 0.5, np.float32), np.zeros(7, np.float32)
+    )
+    golden = Golden({"features": np.ones((1, len(features)), np.float32)}, {"score": np.zeros((1, 1), np.float32)})
+    files = {MODEL: source_graph(by, features).SerializeToString(), GOLDEN: golden.encode()}
+    tables = encode_tables(NOTES, statistics, [source])
+    requires = {"quality": encoder} if encoder else {}
+    return write_bundle(folder, settings.contract(), {**files, **tables}, requires=requires)
+
+
 @dataclass
 class Registry:
     """Stands for the release agent: writes bundles and moves pointers."""
@@ -152,6 +211,17 @@ class Registry:
         bundle = write_bundle(self.folder / "quality", made.contract, made.files)
         return self.point(bundle.digest, role, model="quality")
 
+    def release_reader(self, role: str | None = "champion") -> str:
+        """Write the bundle that embeds notes, and point a slot at it; its digest."""
+        made = reading_bundle()
+        bundle = write_bundle(self.folder / "quality", made.contract, made.files)
+        if role:
+            self.point(bundle.digest, role, model="quality")
+        return bundle.digest
+
+    def release_recommender(self, encoder: str | None = None, role: str = "champion") -> Pointer:
+        return self.point(recommend_bundle(self.folder / "recommend", encoder).digest, role, model="recommend")
+
 
 @dataclass
 class Clock:
@@ -171,12 +241,11 @@ class World:
     registry: Registry
     clock: Clock = field(default_factory=Clock)
 
-    def app(self) -> FastAPI:
-        return create_app(self.settings, clock=self.clock)
+    def app(self, **changed: Any) -> FastAPI:
+        return create_app(self.settings.model_copy(update=changed), clock=self.clock)
 
     def open(self, **changed: Any) -> TestClient:
-        settings = self.settings.model_copy(update=changed)
-        return TestClient(create_app(settings, clock=self.clock), raise_server_exceptions=True)
+        return TestClient(self.app(**changed), raise_server_exceptions=True)
 
 
 @pytest.fixture(scope="session")

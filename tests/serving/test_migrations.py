@@ -6,8 +6,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from serving.store.desk_tables import METADATA
 from serving.store.schema import migrate
-from serving.store.tables import METADATA
 
 
 @pytest.fixture

@@ -110,7 +110,9 @@ def test_more_notes_than_may_wait_are_refused_and_late_ones_are_named(world):
 
 @pytest.mark.slow
 def test_users_are_scored_while_notes_saturate_the_server(both):
-    """Four callers who each ask for 200 notes after 200 notes; a user's score never waits for one of their answers."""
+    """Four callers ask for 200 notes after 200 notes: a user's score that waited behind what they ask would come after
+    four of their answers.
+    """
     stop, n_notes = threading.Event(), []
 
     def ask():
@@ -126,7 +128,6 @@ def test_users_are_scored_while_notes_saturate_the_server(both):
     for one in askers:
         one.join()
     assert {one.status_code for one in answers} == {200}
-    assert max(one.json()["took_ms"] for one in answers) < 1_000
     assert during < 100
 
 

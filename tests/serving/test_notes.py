@@ -3,6 +3,7 @@
 import pytest
 
 from features.text.findings import FINDINGS
+from serving.policies.live import shipped_policy
 
 CLEAN = "这家小店藏在巷子里，手冲咖啡很香，靠窗的位置能看到老树。人均四十，适合一个人看书，周末人多要早到。"
 
@@ -84,7 +85,11 @@ def test_a_note_can_not_be_published_before_1970_or_in_the_future(client, publis
 def test_each_note_has_labels_a_quality_a_decision_and_reasons(put, score):
     put(body="今天加微信")
     answer = score({"note_id": "n1"}, {"body": CLEAN})
-    assert (answer["model"]["name"], answer["policy_version"], answer["degraded"]) == ("quality", None, [])
+    assert (answer["model"]["name"], answer["policy_version"], answer["degraded"]) == (
+        "quality",
+        shipped_policy().version,
+        [],
+    )
     assert answer["features_as_of"] == "2025-05-01T12:00:00Z"
     spam, clean = answer["results"]
     assert [(one["label"], one["kind"], one["threshold"], one["flagged"]) for one in spam["labels"]] == [
@@ -94,6 +99,7 @@ def test_each_note_has_labels_a_quality_a_decision_and_reasons(put, score):
     ]
     assert (spam["note_id"], spam["revision"], spam["status"], spam["decision"]) == ("n1", 1, "scored", "review")
     assert (clean["note_id"], clean["revision"], clean["decision"]) == (None, None, "pass")
+    assert [one["decision_rule"]["rule"] for one in (spam, clean)] == ["flagged_harm", "sound"]
     assert not any(one["flagged"] for one in clean["labels"])
     assert 0 <= spam["quality"] < clean["quality"] <= 100
 

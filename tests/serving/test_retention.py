@@ -9,9 +9,11 @@ from features.schema import EVENT_KINDS
 from features.state import DAY_US, NEVER, RETAINED_DAYS
 from features.user import CATALOGUE, compute_features
 from serving.folding import Folder
-from serving.retention import Retention
+from serving.retention import Kept, Retention
 from serving.store.journal import Fact, FactType
+from serving.store.sql_assignments import SqlAssignments
 from serving.store.sql_keys import SqlKeys
+from serving.store.sql_recommendations import SqlRecommendations
 from serving.workers import Workers
 
 EVENTS_DAYS = 1_095
@@ -20,7 +22,14 @@ NOW = 20_000 * DAY_US + 8 * 3_600_000_000
 
 @pytest.fixture
 def retention(database, journal):
-    return Retention(journal, SqlKeys(database), events_days=EVENTS_DAYS, keys_days=365, clock=lambda: NOW)
+    return Retention(
+        journal,
+        SqlKeys(database),
+        [Kept(SqlRecommendations(database).retire, 180), Kept(SqlAssignments(database).retire, 365)],
+        events_days=EVENTS_DAYS,
+        keys_days=365,
+        clock=lambda: NOW,
+    )
 
 
 def logs(rng, n_users=60):

@@ -88,6 +88,10 @@ def test_all_that_is_held_of_a_user_is_said(client, send, event):
             "n_days": 3,
         },
         "notes": {"n": 1, "first_at": "2025-05-01T12:00:00Z", "last_at": "2025-05-01T12:00:00Z"},
+        "deleted_interests": [],
+        "recommendations": None,
+        "assignments": None,
+        "segment": None,
         "scores": [],
     }
 
@@ -143,7 +147,18 @@ def test_a_user_never_heard_of_is_not_found(client):
     assert USER not in answer.text
 
 
-HOLDING = {"facts", "user_states", "scores", "notes", "note_scores", f"mingjian:state:{USER}"}
+HOLDING = {
+    "facts",
+    "user_states",
+    "scores",
+    "notes",
+    "note_scores",
+    "reviews",
+    "recommendations",
+    "assignments",
+    "user_segments",
+}
+HOLDING |= {f"mingjian:state:{USER}"}
 """Where the answer to ``GET`` looks. A table or key that holds a user's id must be added there and here."""
 
 

@@ -24,7 +24,11 @@ def mark(name):
 
 
 async def marks(file):
-    names = text("SELECT name FROM watermarks WHERE name NOT IN ('journal', 'scores')")  # the migrations'
+    names = text(
+        "SELECT name FROM watermarks"
+        " WHERE name NOT IN ('journal', 'scores', 'catalogue', 'policies', 'reports', 'reviews',"
+        " 'kpis', 'kpis_begun')"
+    )  # the migrations'
     return await file.read(lambda connection: connection.scalars(names).all(), many=True)
 
 

@@ -193,11 +193,12 @@ async def test_a_journal_says_what_it_holds_of_a_user(journal):
             fact("b", at=3, event="open"),
             fact("c", at=4, event="read", target_user_id="u"),
             fact("d", "v", event="follow", target_user_id="u"),
+            Fact(FactType.INTEREST, "u", 1, 1, body='{"deleted": "tea"}'),
             *(Fact(FactType.PROFILE, "u", 1, 1, body=body) for body in ('{"is_minor": false}', '{"is_minor": true}')),
         ]
     )
-    assert await journal.held("u") == ({"is_minor": True}, 2, [("open", 2, 3, 5), ("read", 1, 4, 4)], 1)
-    assert await journal.held("v") == (None, 0, [("follow", 1, 1, 1)], 0)
+    assert await journal.held("u") == ({"is_minor": True}, 2, [("open", 2, 3, 5), ("read", 1, 4, 4)], 1, ["tea"])
+    assert await journal.held("v") == (None, 0, [("follow", 1, 1, 1)], 0, [])
     assert await journal.held("nobody") is None
 
 

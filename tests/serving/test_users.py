@@ -7,6 +7,7 @@ import pytest
 
 from features.state import UserState
 from serving.instants import to_us
+from serving.policies.live import shipped_policy
 from serving.routers.users import results_of
 
 
@@ -18,10 +19,11 @@ def test_an_answer_says_which_model_as_of_when_and_for_whom(score, send, event, 
     digest = answer["model"].pop("digest")
     assert (world.settings.bundles / "churn" / digest).is_dir()
     [user] = answer.pop("results")
+    assert answer.pop("policy")["tier_rules"].keys() == {user["tier_rule"]}
     assert answer == {
         "degraded": [],
         "model": {"name": "churn", "version": "1", "alias": "champion"},
-        "policy_version": None,
+        "policy_version": shipped_policy().version,
         "features_as_of": "2025-05-01T12:00:00Z",
     }
     assert (user["user_id"], user["status"], user["reasons"]) == ("u1", "scored", [])

@@ -34,7 +34,7 @@ def try_promotion(
         champion = ChurnScorer(theirs) if theirs else None
         return compare(ChurnScorer(ours), champion, open_dataset(community), configure())
 
-    return lambda: promote(registry, "churn", on_the_community, REASON)
+    return lambda: promote(registry, "churn", on_the_community, REASON).version
 
 
 def test_the_first_model_needs_no_champion_to_beat(
@@ -106,6 +106,8 @@ def test_a_move_says_who_when_and_why(register: Register, try_promotion: Promote
     before = datetime.now(UTC)
     (move,) = registry.moves(try_promotion())
     assert (move.by, move.why) == (REASON.by, REASON.why)
+    assert move.gates["passed"]
+    assert move.gates["ece"]["maximum"] == 0.1
     assert before <= datetime.strptime(move.at, "%Y%m%dT%H%M%S.%f%z") <= datetime.now(UTC)
 
 

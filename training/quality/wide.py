@@ -89,6 +89,11 @@ class Labelled:
     weights: Floats
     groups: npt.NDArray[np.int64]
 
+    @property
+    def has_both(self) -> bool:
+        """Whether there are notes with the label and notes without it."""
+        return len(np.unique(self.y)) > 1
+
     def take(self, rows: npt.NDArray[Any]) -> "Labelled":
         """Some of the notes."""
         return Labelled(self.surface.take(rows), self.y[rows], self.weights[rows], self.groups[rows])
@@ -144,14 +149,16 @@ def refit(learn: Labelled, choice: Choice, scale: SignalScale) -> Wide:
 
 def _choose(learn: Labelled, tune: Labelled, scale: SignalScale) -> Choice:
     """The choice with the best AUC on the notes to tune on: these may be later, or of another place, as are those that
-    the model will meet. Too few of them tell nothing: then on folds of all notes, alike ones in one fold.
+    the model will meet. Too few of them tell nothing: then on folds of all notes, alike ones in one fold, but for folds
+    in which all notes that remain, or all that are judged, have the label or none has.
     """
     if len(tune.y) >= MIN_TUNING:
         trials = [(learn, tune)]
     else:
         both = learn.and_also(tune)
         folds = GroupKFold(N_FOLDS).split(both.y, groups=both.groups)
-        trials = [(both.take(ours), both.take(theirs)) for ours, theirs in folds]
+        parts = [(both.take(ours), both.take(theirs)) for ours, theirs in folds]
+        trials = [(ours, theirs) for ours, theirs in parts if ours.has_both and theirs.has_both]
     areas = dict.fromkeys(CHOICES, 0.0)
     for (ours, theirs), (longest, by_contrast) in product(trials, product((2, 3), (False, True))):
         norm = _norm(ours, Choice(longest, by_contrast, 1.0))

@@ -1,6 +1,7 @@
 """What the recommender is set beside: popularity, and ALS (Hu, Koren and Volinsky 2008) by ``implicit``."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,12 +10,29 @@ from scipy import sparse
 from models.recommend.histories import Histories
 from training.recommend.cuts import Cut
 from training.recommend.ranking import Score, Scores, ndcg
+from training.recommend.search import search
 
 ALS_NOT_INSTALLED: Final = "implicit is not installed (it comes with the extra dev)"
-_FACTORS: Final = 64
 _ITERATIONS: Final = 15
-_REGULARISATIONS: Final = (0.01, 0.1, 1.0)
 _TUNING_USERS: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class AlsSettings:
+    """The number of factors, their regularisation, and how much more than nothing an event counts."""
+
+    factors: int
+    regularisation: float
+    alpha: float
+
+
+START: Final = AlsSettings(128, 1.0, 5.0)
+GRID: Final[Mapping[str, tuple[float, ...]]] = {
+    "alpha": (1.0, 2.0, 5.0, 15.0, 40.0),
+    "regularisation": (0.01, 0.1, 1.0, 5.0, 20.0),
+    "factors": (32, 64, 128, 256),
+}
+MAX_EVALUATIONS: Final = 12
 
 
 def popularity_scores(cut: Cut) -> Score:
@@ -25,19 +43,19 @@ def popularity_scores(cut: Cut) -> Score:
 
 
 def tuned_als_scores(validation: Cut, test: Cut, *, rng: np.random.Generator, seed: int) -> Score:
-    """ALS fitted on what is known at the test, regularised as did best on validation; ImportError without implicit."""
+    """ALS fitted on what is known at the test, with what did best on validation; ImportError without implicit."""
     asked = sample(validation, _TUNING_USERS, rng=rng)
-    gains = [ndcg(als_scores(validation, one, seed=seed), asked) for one in _REGULARISATIONS]
-    return als_scores(test, _REGULARISATIONS[int(np.argmax(gains))], seed=seed)
+    best, _ = search(lambda one: ndcg(als_scores(validation, one, seed=seed), asked), START, GRID, most=MAX_EVALUATIONS)
+    return als_scores(test, best, seed=seed)
 
 
-def als_scores(cut: Cut, regularisation: float, *, seed: int) -> Score:
+def als_scores(cut: Cut, settings: AlsSettings, *, seed: int) -> Score:
     """ALS on everybody's notes before the cut; a user's factors are solved for from the history that is given."""
     from implicit.als import AlternatingLeastSquares
 
     model = AlternatingLeastSquares(
-        factors=_FACTORS, regularization=regularisation, alpha=1.0, iterations=_ITERATIONS,
-        random_state=seed, num_threads=1, use_gpu=False,
+        factors=int(settings.factors), regularization=settings.regularisation, alpha=settings.alpha,
+        iterations=_ITERATIONS, random_state=seed, num_threads=1, use_gpu=False,
     )  # fmt: skip
     model.fit(_user_notes(cut.known, cut.n_notes), show_progress=False)
 

@@ -1,6 +1,6 @@
 """What a recommender's run may be told."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -29,6 +29,8 @@ class RecommendConfig(Table):
     protocol: Protocol = Protocol.LEAVE_ONE_OUT
     events: tuple[Annotated[str, Field(strict=True)], ...] = ACTIVITY
     """The kinds of event, ``other`` for any outside the vocabulary, that count as a user taking a note up."""
+    sequence_model: Literal["auto", "off"] = "off"
+    """Whether a sequence model is tried (``auto``): it is a source where validation shows that it pays."""
     n_neighbours: int = Field(default=50, strict=True, ge=1, le=500)
     """Neighbours a note keeps in each of the released tables."""
     seed: int = Field(default=7, strict=True, ge=0, lt=2**31)

@@ -17,7 +17,13 @@ from models.recommend.histories import Histories
 from models.recommend.sources import contains
 from training.recommend.sequences import Ints, Sequences
 
-N_TRAIN_CUTS: Final = 3
+MIN_TRAIN_CUTS: Final = 3
+MAX_TRAIN_CUTS: Final = 12
+"""Cuts that a ranker learns at: where users are few, each one's sequence teaches at more of its steps."""
+
+ENOUGH_ASKED: Final = 12_000
+"""Users asked, in all, beyond which further cuts are left out."""
+
 _TEMPORAL_SHARES: Final = (0.9, 0.8, 0.7, 0.6, 0.5)
 
 
@@ -59,23 +65,30 @@ class Plan(NamedTuple):
 
     def before_test(self) -> tuple[Cut, ...]:
         """What the ranker that is tested may learn from."""
-        return (self.validation, *self.earlier)[:N_TRAIN_CUTS]
+        return _enough((self.validation, *self.earlier))
 
     def before_validation(self) -> tuple[Cut, ...]:
         """What the ranker that is chosen on validation may learn from."""
-        return self.earlier[:N_TRAIN_CUTS]
+        return _enough(self.earlier)
 
 
 def plan_cuts(sequences: Sequences, protocol: Protocol) -> Plan:
     """The cuts of a log; DataError where nobody goes on after the validation's or the test's."""
     if protocol is Protocol.LEAVE_ONE_OUT:
-        cuts = [leave_out(sequences, back) for back in range(1, N_TRAIN_CUTS + 3)]
+        cuts = [leave_out(sequences, back) for back in range(1, MAX_TRAIN_CUTS + 3)]
     else:
         cuts = [cut_at(sequences, instant) for instant in _instants(sequences.at, _TEMPORAL_SHARES)]
     plan = Plan(cuts[0], cuts[1], tuple(cuts[2:]))
     if not len(plan.test.asked) or not len(plan.validation.asked):
         raise DataError(f"no user has a history and a step after it at the {protocol} cuts")
     return plan
+
+
+def _enough(cuts: Sequence[Cut]) -> tuple[Cut, ...]:
+    """The latest cuts that ask enough users; those that ask nobody teach nothing."""
+    asking = [cut for cut in cuts[:MAX_TRAIN_CUTS] if len(cut.asked)]
+    before = np.cumsum([0, *(len(cut.asked) for cut in asking)]).tolist()
+    return tuple(cut for place, cut in enumerate(asking) if place < MIN_TRAIN_CUTS or before[place] < ENOUGH_ASKED)
 
 
 def leave_out(sequences: Sequences, back: int) -> Cut:

@@ -9,8 +9,10 @@ from models.bundle import GOLDEN, MODEL, Bundle, Golden, write_bundle
 from models.recommend.graph import ranker_graph, source_graph
 from models.recommend.histories import Histories
 from models.recommend.scorer import RecommendScorer
+from models.recommend.sequence import FILE
 from models.recommend.settings import INPUT, OUTPUT, RecommendSettings
 from models.recommend.tables import encode_tables
+from training.recommend.content import ENCODER
 from training.recommend.recipe import RecommendModel
 
 PARITY: Final = 1e-5
@@ -21,20 +23,28 @@ _GOLDEN_VALUES: Final = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0)
 _N_GOLDEN: Final = 64
 
 
-def export_recommender(model: RecommendModel, folder: Path) -> Bundle:
-    """Write the model below ``folder`` as a bundle; the same model gives the same digest."""
+def export_recommender(model: RecommendModel, folder: Path, *, encoder: str | None = None) -> Bundle:
+    """Write the model below ``folder`` as a bundle; the same model gives the same digest.
+
+    ``encoder`` is the digest of the quality bundle that embedded the notes, which a model that knows content requires.
+    """
+    pool, features = model.pool, model.pool.features
     settings = RecommendSettings(
-        tuple(source.name for source in model.sources), tuple(source.decay for source in model.sources)
+        tuple(source.name for source in pool.behaviour),
+        tuple(source.decay for source in pool.behaviour),
+        sequence=model.sequence_graph is not None,
+        content=encoder is not None,
     )
-    features = model.pool.features
-    if model.booster is None or model.choice.rarity_bonus is None:
+    if model.booster is None:
         graph = source_graph(model.choice.source, features)
     else:
-        graph = ranker_graph(model.booster.dump_model(), features, rarity_bonus=model.choice.rarity_bonus)
+        graph = ranker_graph(model.booster.dump_model(), features)
     golden = _golden(model, len(features))
-    tables = encode_tables(model.note_ids, model.pool.statistics, model.sources)
+    tables = encode_tables(model.note_ids, pool.statistics, pool.behaviour)
     files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode(), **tables}
-    return write_bundle(folder, settings.contract(), files)
+    if model.sequence_graph is not None:
+        files[FILE] = model.sequence_graph
+    return write_bundle(folder, settings.contract(), files, requires={ENCODER: encoder} if encoder else {})
 
 
 def parity(bundle: Bundle, model: RecommendModel, held_out: Histories) -> float:
@@ -43,7 +53,7 @@ def parity(bundle: Bundle, model: RecommendModel, held_out: Histories) -> float:
     Infinite where the bundle's tables find other candidates.
     """
     histories = held_out.block(0, N_COMPARED)
-    found, score = RecommendScorer(bundle).score(histories)
+    found, score = RecommendScorer(bundle).score(histories, model.pool.catalogue)
     expected = model.score(histories)
     is_candidate = np.zeros(expected.shape, np.bool_)
     is_candidate[found.row, found.note] = True

@@ -7,6 +7,7 @@ A low ``to_power`` favours what is popular: on sparse logs that is the largest g
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +39,22 @@ class NeighbourSettings:
     smoothing: float
     decay: float
 
+
+START: Final = NeighbourSettings(
+    lag_power=0.4, length_power=0.0, backward=0.3, from_power=0.5, to_power=0.3, smoothing=3.0, decay=1.0
+)
+GRID: Final[Mapping[str, tuple[float, ...]]] = {
+    "to_power": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+    "decay": (0.25, 0.5, 0.75, 1.0, 1.25, 1.5),
+    "lag_power": (0.0, 0.15, 0.25, 0.4, 0.5, 0.75, 1.0, 1.5),
+    "smoothing": (0.0, 1.0, 3.0, 10.0, 30.0),
+    "backward": (0.0, 0.15, 0.3, 0.6, 1.0),
+    "from_power": (0.3, 0.4, 0.5, 0.6, 0.7),
+    "length_power": (0.0, 0.25, 0.5),
+}
+"""What is tried, in order of what it is worth; each holds the value of ``START``."""
+
+MAX_EVALUATIONS: Final = 30
 
 SHARP: Final = NeighbourSettings(1.5, 0, 0, 0.5, 0.3, 3, 1.5)
 """What came right after."""

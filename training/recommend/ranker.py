@@ -1,6 +1,6 @@
 """The ranker: LambdaRank over the candidates of all sources (Burges 2010), by LightGBM."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,15 +12,17 @@ from models.recommend.candidates import Candidates, Pool
 from models.recommend.histories import Histories, Ints
 from models.recommend.sources import Floats
 from training.recommend.cuts import Cut
-from training.recommend.ranking import Figures, Score, Scores, blocks, judge_blocks
+from training.recommend.ranking import Figures, Score, Scores, blocks, exposure_of_blocks, judge_blocks
 
 Order = Callable[[Floats], Floats]
 """Scores of candidates, shape (n,), from their features."""
 
 SMALL: Final = 5_000
-"""Lists below which the trees are kept small."""
+"""Users below whom the trees are kept small: however many lists they give, they are the same few people."""
 MAX_LISTS: Final = 15_000
 """Lists learnt from, at most; each cut keeps an even share."""
+SMALL_LISTS: Final = 6_000
+"""The same for few users."""
 _BLOCK: Final = 1_000
 _PARAMS: Final = {
     "objective": "lambdarank", "lambdarank_truncation_level": 15, "learning_rate": 0.07, "num_leaves": 20,
@@ -65,10 +67,9 @@ def joined(parts: Sequence[Examples]) -> Examples:
     )
 
 
-def fit_ranker(examples: Examples, features: Sequence[str], *, seed: int) -> lgb.Booster:
-    """The trees."""
-    small = len(examples) < SMALL
-    params: dict[str, Any] = {**_PARAMS, **(_SMALL_PARAMS if small else {}), "seed": seed, "num_threads": 1}
+def fit_ranker(examples: Examples, features: Sequence[str], *, small: bool, seed: int) -> lgb.Booster:
+    """The trees, ``small`` ones for few users."""
+    params: dict[str, Any] = {**_PARAMS, **(_SMALL_PARAMS if small else {}), "seed": seed, "num_threads": 2}
     data = lgb.Dataset(
         examples.features, examples.is_target, group=examples.n, feature_name=list(features), params=params
     )
@@ -80,22 +81,16 @@ def trees_order(booster: lgb.Booster) -> Order:
     return lambda candidates: np.asarray(booster.predict(candidates, raw_score=True, num_threads=1), np.float32)
 
 
-def rarity_order(features: Sequence[str]) -> Order:
-    """Minus the logarithm of one more than the note's events."""
-    column = features.index("popularity")
-    return lambda candidates: -candidates[:, column]
-
-
-def ranker_order(booster: lgb.Booster, features: Sequence[str], *, rarity_bonus: float) -> Order:
-    """The trees' scores, and the bonus times the note's rarity."""
-    trees, rarity = trees_order(booster), rarity_order(features)
-    return lambda candidates: trees(candidates) + np.float32(rarity_bonus) * rarity(candidates)
-
-
 def source_order(source: str, features: Sequence[str]) -> Order:
-    """One source's own scores."""
-    column = features.index(f"{source}.score")
+    """One source's scores, as shares of its best for the user."""
+    column = features.index(f"{source}.share_of_best")
     return lambda candidates: candidates[:, column]
+
+
+def holding_back(order: Order, features: Sequence[str]) -> Order:
+    """An order's scores, less what each note is held back by."""
+    column = features.index("held_back")
+    return lambda candidates: order(candidates) - candidates[:, column]
 
 
 def candidate_scores(pool: Pool, order: Order) -> Score:
@@ -121,8 +116,19 @@ class Shortlists:
 
     def judge(self, scores: Sequence[Floats]) -> Figures:
         """The figures of scores such as ``scores`` gives."""
+        return judge_blocks(self._spread(scores), self._cut)
+
+    def hold_back(self, scores: Sequence[Floats], held_back: Floats) -> list[Floats]:
+        """The scores, less what each note is held back by."""
+        return [one - held_back[found.note] for one, (found, _) in zip(scores, self._found, strict=True)]
+
+    def exposure(self, scores: Sequence[Floats]) -> Ints:
+        """How many first tens each note is in by such scores; no target is looked at."""
+        return exposure_of_blocks(self._spread(scores), self._cut)
+
+    def _spread(self, scores: Sequence[Floats]) -> Iterator[Scores]:
         placed = zip(self._found, scores, strict=True)
-        return judge_blocks((_spread(found, score, shape) for (found, shape), score in placed), self._cut)
+        return (_spread(found, score, shape) for (found, shape), score in placed)
 
 
 def _spread(found: Candidates, score: Floats, shape: tuple[int, int]) -> Scores:

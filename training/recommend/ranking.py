@@ -70,6 +70,15 @@ def judge_blocks(scores_of_blocks: Iterable[Scores], cut: Cut) -> Figures:
     return Figures(hit, gain, float((exposure > 0).mean()), gini(exposure))
 
 
+def exposure_of_blocks(scores_of_blocks: Iterable[Scores], cut: Cut) -> Ints:
+    """How many first tens each note is in, which needs no targets; the scores are spent."""
+    exposure = np.zeros(cut.n_notes, np.int64)
+    for scores, histories in zip(scores_of_blocks, blocks(cut), strict=True):
+        set_apart(scores, histories)
+        exposure += np.bincount(take_top(scores), minlength=cut.n_notes)
+    return exposure
+
+
 def ndcg(score: Score, cut: Cut) -> float:
     """The mean gain alone, which takes a fraction of the time."""
     ranks = []

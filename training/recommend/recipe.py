@@ -5,23 +5,29 @@ are put forward. Then everything is fitted again with what is known at the test 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 
 from models.recommend.candidates import NoteStatistics, Pool
+from models.recommend.catalogue import Catalogue
 from models.recommend.histories import Histories
-from models.recommend.sources import NeighbourSource
+from models.recommend.sequence import MAX_NOTES, SEQUENCE, SequenceSource
+from models.runtime import open_session
 from training.progress import Progress
 from training.recommend.baselines import popularity_scores, sample, tuned_als_scores
 from training.recommend.config import RecommendConfig
-from training.recommend.cuts import Cut, Plan, plan_cuts
+from training.recommend.cuts import MIN_TRAIN_CUTS, Cut, Plan, plan_cuts
 from training.recommend.neighbours import (
     COSINE,
     FORWARD,
+    GRID,
+    MAX_EVALUATIONS,
     SHARP,
+    START,
     NeighbourSettings,
     Pairs,
     neighbour_scores,
@@ -30,18 +36,19 @@ from training.recommend.neighbours import (
 )
 from training.recommend.ranker import (
     MAX_LISTS,
+    SMALL,
+    SMALL_LISTS,
     Examples,
     Order,
     Shortlists,
     candidate_scores,
     fit_ranker,
+    holding_back,
     joined,
-    ranker_order,
-    rarity_order,
     source_order,
     trees_order,
 )
-from training.recommend.ranking import Figures, Score, judge, ndcg
+from training.recommend.ranking import Figures, Floats, Score, by_chance, judge, ndcg
 from training.recommend.search import search
 from training.recommend.sequences import Sequences
 
@@ -51,42 +58,46 @@ CHOICE_USERS: Final = 40_000
 """Validation users, at most, on whom the ranker must beat its best source."""
 LATE: Final = 3
 """A user's latest steps, in which ``lateness`` looks for a note."""
-BONUSES: Final = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
-"""How far rare notes may be put forward, until coverage is the tuned neighbours' (and a bit more)."""
-COVERAGE_MARGIN: Final = 0.1
-"""The bit more: this share of the notes that the tuned neighbours leave uncovered."""
+HOLD_BACK: Final = 0.02
+"""How much further a note is held back in a round, times the logarithm of one more than the lists that it is in."""
+MAX_ROUNDS: Final = 30
+"""Rounds, at most, until coverage is the tuned neighbours'."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """What validation chose: the neighbours' settings, the best single source, and the ranker's bonus for rare notes.
+    """What validation chose: the neighbours' settings, the best single source, and whether a ranker pays.
 
-    ``rarity_bonus`` is None where no ranker pays. ``ndcg`` has the validation NDCG@10 of each source and of the ranker.
+    ``ndcg`` has the validation NDCG@10 of each source and of the ranker; the ranker, and the best source under the name
+    ``chosen source``, as they cover what the tuned neighbours do.
     """
 
     neighbours: NeighbourSettings
     n_tried: int
     source: str
-    rarity_bonus: float | None
+    has_ranker: bool
+    has_sequence_model: bool
     ndcg: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecommendModel:
-    """A fitted recommender: candidates, and trees that order them; without trees, the source ``choice`` names does."""
+    """A fitted recommender: candidates, and trees that order them; without trees, the source ``choice`` names does.
+
+    Its pool says by how much each note is held back. ``sequence_graph`` is the sequence model's, where it is a source.
+    """
 
     note_ids: Sequence[str]
     pool: Pool
-    sources: tuple[NeighbourSource, ...]
     choice: Choice
     booster: lgb.Booster | None
+    sequence_graph: bytes | None = None
 
     @property
     def order(self) -> Order:
         """What orders the candidates."""
-        if self.booster is None or self.choice.rarity_bonus is None:
-            return source_order(self.choice.source, self.pool.features)
-        return ranker_order(self.booster, self.pool.features, rarity_bonus=self.choice.rarity_bonus)
+        order = _order(self.booster, self.choice.source, self.pool)
+        return holding_back(order, self.pool.features)
 
     @property
     def score(self) -> Score:
@@ -103,25 +114,45 @@ class RecommendTraining:
     figures: dict[str, Figures | None]
 
 
-def train_recommender(config: RecommendConfig, sequences: Sequences, progress: Progress) -> RecommendTraining:
-    """Choose on validation, fit again, and judge on the test."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Ingredients:
+    """What a pool is made of beside a cut: the neighbours' settings and number, what notes say, a sequence model."""
+
+    neighbours: NeighbourSettings
+    n_neighbours: int
+    catalogue: Catalogue | None = None
+    sequence: SequenceSource | None = None
+
+
+def train_recommender(
+    config: RecommendConfig, sequences: Sequences, progress: Progress, *, catalogue: Catalogue | None = None
+) -> RecommendTraining:
+    """Choose on validation, fit again, and judge on the test; what notes say counts where there is a catalogue."""
     rng = np.random.default_rng(config.seed)
     plan = plan_cuts(sequences, config.protocol)
     progress("choosing the neighbours", 0, 5)
     neighbours, n_tried = choose_neighbours(plan.validation, rng)
     progress("choosing the ranker", 1, 5)
-    choice = choose_order(plan, neighbours, n_tried=n_tried, config=config, rng=rng)
+    plain = Ingredients(neighbours, config.n_neighbours, catalogue)
+    choice = choose_order(plan, plain, n_tried=n_tried, config=config, rng=rng)
     progress("fitting", 2, 5)
-    pairs, sources, pool = build_pool(plan.test, neighbours, n_neighbours=config.n_neighbours)
-    booster = None
-    if choice.rarity_bonus is not None:
-        booster = fit(pool.features, plan.before_test(), neighbours=neighbours, config=config, rng=rng)
-    model = RecommendModel(sequences.note_ids.tolist(), pool, sources, choice, booster)
+    cuts = plan.before_test()[: MIN_TRAIN_CUTS if choice.has_sequence_model else None]
+    graph = sequence_model(cuts, seed=config.seed) if choice.has_sequence_model else None
+    made = _with_sequence(plain, graph, sequences.n_notes)
+    pairs, pool = build_pool(plan.test, made)
+    booster = fit(cuts, made, seed=config.seed, rng=rng) if choice.has_ranker else None
+    item_knn = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), plan.test)
+    shortlists = Shortlists(pool, plan.test)
+    held_back = hold_back(
+        shortlists, shortlists.scores(_order(booster, choice.source, pool)), plan.test, item_knn.coverage
+    )
+    pool = replace(pool, statistics=replace(pool.statistics, held_back=held_back))
+    model = RecommendModel(sequences.note_ids.tolist(), pool, choice, booster, graph)
     progress("judging the model", 3, 5)
     figures: dict[str, Figures | None] = {
         "model": judge(model.score, plan.test),
         "popularity": judge(popularity_scores(plan.test), plan.test),
-        "item_knn": judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), plan.test),
+        "item_knn": item_knn,
     }
     progress("judging ALS", 4, 5)
     figures["als"] = _als(plan, config.seed, rng)
@@ -131,48 +162,104 @@ def train_recommender(config: RecommendConfig, sequences: Sequences, progress: P
 def choose_neighbours(validation: Cut, rng: np.random.Generator) -> tuple[NeighbourSettings, int]:
     """The best settings of the neighbours, and how many were tried."""
     pairs, asked = Pairs(validation.known, validation.n_notes), sample(validation, SEARCH_USERS, rng=rng)
-    best, tried = search(lambda one: ndcg(neighbour_scores(pairs.similarity(one), one.decay), asked))
+
+    def evaluate(one: NeighbourSettings) -> float:
+        return ndcg(neighbour_scores(pairs.similarity(one), one.decay), asked)
+
+    best, tried = search(evaluate, START, GRID, most=MAX_EVALUATIONS)
     return best, len(tried)
 
 
 def choose_order(
-    plan: Plan, neighbours: NeighbourSettings, *, n_tried: int, config: RecommendConfig, rng: np.random.Generator
+    plan: Plan, made: Ingredients, *, n_tried: int, config: RecommendConfig, rng: np.random.Generator
 ) -> Choice:
-    """Whether a ranker beats the best source on validation, held to the coverage of the tuned neighbours."""
+    """Whether a ranker beats the best source on validation, and a sequence model pays, each held to the coverage of
+    the tuned neighbours.
+    """
     asked = sample(plan.validation, CHOICE_USERS, rng=rng)
-    pairs, _, pool = build_pool(plan.validation, neighbours, n_neighbours=config.n_neighbours)
-    shortlists, features = Shortlists(pool, asked), pool.features
+    pairs, pool = build_pool(plan.validation, made)
+    shortlists, neighbours = Shortlists(pool, asked), made.neighbours
     gains = {
-        source.name: float(shortlists.judge(shortlists.scores(source_order(source.name, features))).ndcg.mean())
+        source.name: float(shortlists.judge(shortlists.scores(source_order(source.name, pool.features))).ndcg.mean())
         for source in pool.sources
     }
     best = max(gains, key=gains.__getitem__)
-    booster = fit(features, plan.before_validation(), neighbours=neighbours, config=config, rng=rng)
-    if booster is None:
-        return Choice(neighbours, n_tried, best, None, gains)
-    bar = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked).coverage
-    bonus, ranked = choose_bonus(shortlists, booster, features, coverage=bar + COVERAGE_MARGIN * (1 - bar))
-    gains["ranker"] = float(ranked.ndcg.mean())
-    return Choice(neighbours, n_tried, best, bonus if gains["ranker"] > gains[best] else None, gains)
+    goal = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked).coverage
+    booster = fit(plan.before_validation(), made, seed=config.seed, rng=rng)
+    alone = _covering(shortlists, _order(None, best, pool), asked, goal)
+    ranked = _covering(shortlists, _order(booster, best, pool), asked, goal)
+    gains |= {"chosen source": float(alone.mean()), "ranker": float(ranked.mean())}
+    has_ranker = booster is not None and gains["ranker"] > gains["chosen source"]
+    with_sequence = _ranked_with_sequence(plan, asked, made, goal, config=config, rng=rng)
+    if with_sequence is None:
+        return Choice(neighbours, n_tried, best, has_ranker, has_sequence_model=False, ndcg=gains)
+    gains["ranker with sequence"] = float(with_sequence.mean())
+    difference = with_sequence - (ranked if has_ranker else alone)
+    pays = bool(difference.mean() > by_chance(difference))
+    return Choice(neighbours, n_tried, best, has_ranker or pays, has_sequence_model=pays, ndcg=gains)
 
 
-def choose_bonus(
-    shortlists: Shortlists, booster: lgb.Booster, features: Sequence[str], *, coverage: float
-) -> tuple[float, Figures]:
-    """The least of ``BONUSES`` with which a ranker's lists cover as much as asked, else the largest; its figures."""
-    trees, rarity = shortlists.scores(trees_order(booster)), shortlists.scores(rarity_order(features))
-    for bonus in BONUSES:
-        figures = shortlists.judge([one + np.float32(bonus) * rare for one, rare in zip(trees, rarity, strict=True)])
-        if figures.coverage >= coverage:
+def _ranked_with_sequence(
+    plan: Plan, asked: Cut, made: Ingredients, goal: float, *, config: RecommendConfig, rng: np.random.Generator
+) -> Floats | None:
+    """Each asked user's gain where a sequence model is one more source; None where there can't be one."""
+    if config.sequence_model == "off" or asked.n_notes > MAX_NOTES:
+        return None
+    cuts = plan.before_validation()[:MIN_TRAIN_CUTS]
+    graph = sequence_model(cuts, seed=config.seed)
+    if graph is None:
+        return None
+    made = _with_sequence(made, graph, asked.n_notes)
+    _, pool = build_pool(plan.validation, made)
+    booster = fit(cuts, made, seed=config.seed, rng=rng)
+    return _covering(Shortlists(pool, asked), _order(booster, SEQUENCE, pool), asked, goal)
+
+
+def _covering(shortlists: Shortlists, order: Order, cut: Cut, goal: float) -> Floats:
+    """Each asked user's gain by an order that covers as much as asked."""
+    scores = shortlists.scores(order)
+    return shortlists.judge(shortlists.hold_back(scores, hold_back(shortlists, scores, cut, goal))).ndcg
+
+
+def sequence_model(cuts: Sequence[Cut], *, seed: int) -> bytes | None:
+    """The graph of a sequence model that saw no step asked for at any of the cuts: it knows what lies before the
+    earliest (so few cuts go with one: what it knows would be too old). None without PyTorch.
+    """
+    try:
+        from training.recommend.sequence_model import fit_sequence_model
+    except ModuleNotFoundError:
+        return None
+    return fit_sequence_model(cuts[-1].known, cuts[-1].n_notes, seed=seed)
+
+
+def _with_sequence(made: Ingredients, graph: bytes | None, n_notes: int) -> Ingredients:
+    return made if graph is None else replace(made, sequence=SequenceSource(open_session(graph), n_notes))
+
+
+def hold_back(
+    shortlists: Shortlists, scores: Sequence[npt.NDArray[np.float32]], cut: Cut, coverage: float
+) -> npt.NDArray[np.float32]:
+    """By how much to hold back each note so that the lists cover as much of the known notes as asked, or nearly.
+
+    Round by round, notes are held back further by how many lists they are in. That depends on histories alone: what
+    users did next is not looked at.
+    """
+    held_back, known = np.zeros(cut.n_notes, np.float32), np.unique(cut.known.notes)
+    for _ in range(MAX_ROUNDS):
+        exposure = shortlists.exposure(shortlists.hold_back(scores, held_back))
+        if (exposure[known] > 0).mean() >= coverage:
             break
-    return bonus, figures
+        held_back += np.float32(HOLD_BACK) * np.log1p(exposure).astype(np.float32)
+    return held_back
 
 
-def build_pool(
-    cut: Cut, neighbours: NeighbourSettings, *, n_neighbours: int
-) -> tuple[Pairs, tuple[NeighbourSource, ...], Pool]:
-    """The sources and statistics as of a cut: nothing from the cut on is in them."""
-    pairs = Pairs(cut.known, cut.n_notes)
+def _order(booster: lgb.Booster | None, source: str, pool: Pool) -> Order:
+    return trees_order(booster) if booster else source_order(source, pool.features)
+
+
+def build_pool(cut: Cut, made: Ingredients) -> tuple[Pairs, Pool]:
+    """The sources and statistics as of a cut: nothing from the cut on is in them. What notes say has no time."""
+    pairs, neighbours, n_neighbours = Pairs(cut.known, cut.n_notes), made.neighbours, made.n_neighbours
     tuned, forward = pairs.similarity(neighbours), pairs.similarity(FORWARD)
     sources = (
         neighbour_source("similar", tuned, n_neighbours=n_neighbours, decay=neighbours.decay),
@@ -182,30 +269,30 @@ def build_pool(
         neighbour_source("after", forward, n_neighbours=n_neighbours, decay=FORWARD.decay),
         neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
     )
-    return pairs, sources, Pool(sources, note_statistics(cut.known, cut.n_notes))
+    return pairs, Pool(sources, note_statistics(cut.known, cut.n_notes), made.sequence, made.catalogue)
 
 
 def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
     """Steps per note, and the share of them in their users' latest three (one more of two, so that none is 0 or 1)."""
     n_steps = np.bincount(known.notes, minlength=n_notes)
     late = np.bincount(known.latest(LATE).note, minlength=n_notes)
-    return NoteStatistics(n_steps.astype(np.float32), ((late + 1) / (n_steps + 2)).astype(np.float32))
+    return NoteStatistics(
+        n_steps.astype(np.float32), ((late + 1) / (n_steps + 2)).astype(np.float32), np.zeros(n_notes, np.float32)
+    )
 
 
-def fit(
-    features: Sequence[str],
-    cuts: Sequence[Cut],
-    *,
-    neighbours: NeighbourSettings,
-    config: RecommendConfig,
-    rng: np.random.Generator,
-) -> lgb.Booster | None:
+def fit(cuts: Sequence[Cut], made: Ingredients, *, seed: int, rng: np.random.Generator) -> lgb.Booster | None:
     """A ranker that learns at some cuts, each with sources and statistics from before it; None without an example."""
-    examples = []
-    for cut in (cut for cut in cuts if len(cut.asked)):
-        _, _, pool = build_pool(cut, neighbours, n_neighbours=config.n_neighbours)
-        examples.append(Examples.of(pool, cut, most=MAX_LISTS // len(cuts), rng=rng))
-    return fit_ranker(joined(examples), features, seed=config.seed) if any(map(len, examples)) else None
+    examples, features = [], tuple[str, ...]()
+    small = bool(cuts) and len(cuts[0].asked) < SMALL
+    most = SMALL_LISTS if small else MAX_LISTS
+    for cut in cuts:
+        _, pool = build_pool(cut, made)
+        features = pool.features
+        examples.append(Examples.of(pool, cut, most=most // len(cuts), rng=rng))
+    if not any(map(len, examples)):
+        return None
+    return fit_ranker(joined(examples), features, small=small, seed=seed)
 
 
 def _als(plan: Plan, seed: int, rng: np.random.Generator) -> Figures | None:

@@ -17,6 +17,7 @@ from training.progress import Progress
 from training.recommend.baselines import ALS_NOT_INSTALLED
 from training.recommend.card import write_card
 from training.recommend.config import Gates, RecommendConfig
+from training.recommend.content import read_catalogue
 from training.recommend.export import PARITY, export_recommender, parity
 from training.recommend.ranking import Figures, by_chance, standard_error
 from training.recommend.recipe import RecommendTraining, train_recommender
@@ -54,13 +55,21 @@ class RecommendRun:
         )
 
 
-def run_recommend(config: RecommendConfig, dataset: Dataset, bundles: Path, progress: Progress) -> RecommendRun:
-    """Train, judge and export a recommender; its bundle is written below ``bundles`` and not yet registered."""
+def run_recommend(
+    config: RecommendConfig, dataset: Dataset, bundles: Path, progress: Progress, *, encoder: Bundle | None = None
+) -> RecommendRun:
+    """Train, judge and export a recommender; its bundle is written below ``bundles`` and not yet registered.
+
+    ``encoder`` is a quality bundle: what notes say counts where there is one and the dataset has ``notes``.
+    """
+    sequences = read_sequences(dataset, config.events)
+    catalogue = read_catalogue(dataset, sequences.note_ids.tolist(), encoder, progress)
     with threadpool_limits(1, user_api="blas"):
-        training = train_recommender(config, read_sequences(dataset, config.events), progress)
-    bundle = export_recommender(training.model, bundles)
+        training = train_recommender(config, sequences, progress, catalogue=catalogue)
+    digest = encoder.digest if encoder and catalogue else None
+    bundle = export_recommender(training.model, bundles, encoder=digest)
     gates = gates_of(training, config.gates, parity(bundle, training.model, training.plan.test.histories))
-    report = _report(training, config, gates, dataset.digest())
+    report = {**_report(training, config, gates, dataset.digest()), "encoder": digest}
     return RecommendRun(config, training, gates, report, bundle)
 
 
@@ -90,8 +99,9 @@ def _report(training: RecommendTraining, config: RecommendConfig, gates: Sequenc
         **{name: figures.to_json() if figures else None for name, figures in training.figures.items()},
         "differences": _differences(training.figures),
         "choice": {
-            "ranker": choice.rarity_bonus is not None,
-            "rarity_bonus": choice.rarity_bonus,
+            "ranker": choice.has_ranker,
+            "sequence_model": choice.has_sequence_model,
+            "held_back": float(training.model.pool.statistics.held_back.mean()),
             "best_source": choice.source,
             "neighbours": asdict(choice.neighbours),
             "n_neighbours_tried": choice.n_tried,

@@ -23,7 +23,8 @@ def source(name: str, neighbours: Neighbours, n_notes: int, decay: float = 0.0) 
 def pool() -> Pool:
     """Five notes; of 0, source ``a`` has the neighbours 2, 3 and 4, ``b`` has 3 alone."""
     sources = (source("a", {0: [(2, 0.5), (3, 0.25), (4, 0.25)]}, 5), source("b", {0: [(3, 2.0)]}, 5))
-    statistics = NoteStatistics(np.array([3, 0, 7, 1, 1], np.float32), np.array([0.1, 0.2, 0.3, 0.4, 0.5], np.float32))
+    lateness = np.array([0.1, 0.2, 0.3, 0.4, 0.5], np.float32)
+    statistics = NoteStatistics(np.array([3, 0, 7, 1, 1], np.float32), lateness, np.zeros(5, np.float32))
     return Pool(sources, statistics)
 
 
@@ -58,7 +59,7 @@ def test_features_of_the_note_and_of_the_user(pool: Pool) -> None:
 
 def test_a_source_sends_its_best_forty() -> None:
     row = [(note, float(100 - note)) for note in range(1, 51)]
-    pool = Pool((source("a", {0: row}, 51),), NoteStatistics(np.ones(51, np.float32), np.ones(51, np.float32)))
+    pool = Pool((source("a", {0: row}, 51),), NoteStatistics(*np.ones((3, 51), np.float32)))
     assert pool.find(Histories.of([[0]])).note.tolist() == list(range(1, PER_SOURCE + 1))
 
 

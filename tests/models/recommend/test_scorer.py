@@ -9,7 +9,7 @@ import pytest
 
 from models.bundle import GOLDEN, MODEL, Bundle, Golden, read_bundle, write_bundle
 from models.errors import BundleError, ContractError
-from models.recommend.candidates import NoteStatistics
+from models.recommend.candidates import NoteStatistics, feature_names
 from models.recommend.graph import source_graph
 from models.recommend.scorer import RecommendScorer
 from models.recommend.settings import INPUT, OUTPUT, RecommendSettings
@@ -28,7 +28,9 @@ def make_source(highest: int = 3) -> NeighbourSource:
 
 
 def statistics(n: int = 4) -> NoteStatistics:
-    return NoteStatistics(np.array([1, 9, 5, 2, 0], np.float32)[:n], np.full(n, 0.5, np.float32))
+    return NoteStatistics(
+        np.array([1, 9, 5, 2, 0], np.float32)[:n], np.full(n, 0.5, np.float32), np.zeros(n, np.float32)
+    )
 
 
 @pytest.fixture
@@ -39,8 +41,8 @@ def release(tmp_path: Path) -> Callable[..., Bundle]:
         settings = RecommendSettings(("next",), (1.0,))
         n_features = settings.contract().inputs[0].shape[1]
         assert n_features is not None
-        golden = Golden({INPUT: np.ones((1, n_features), np.float32)}, {OUTPUT: np.ones((1, 1), np.float32)})
-        names = ("next.score", *(f"column_{place}" for place in range(n_features - 1)))
+        golden = Golden({INPUT: np.ones((1, n_features), np.float32)}, {OUTPUT: np.zeros((1, 1), np.float32)})
+        names = feature_names(["next"])
         files = {MODEL: source_graph("next", names).SerializeToString(), GOLDEN: golden.encode()}
         tables = encode_tables(IDS, statistics(), [make_source()])
         return write_bundle(tmp_path, settings.contract(), {**files, **tables, **changed})
@@ -51,7 +53,7 @@ def release(tmp_path: Path) -> Callable[..., Bundle]:
 def test_notes_come_by_score_with_the_source_that_found_them(release: Callable[..., Bundle], tmp_path: Path) -> None:
     scorer = RecommendScorer(read_bundle(tmp_path / release().digest))
     (shown,) = scorer.recommend([["a"]], n=2)
-    assert [(one.note_id, one.score, one.source) for one in shown] == [("d", 0.5, "next"), ("c", 0.25, "next")]
+    assert [(one.note_id, one.score, one.source) for one in shown] == [("d", 1.0, "next"), ("c", 0.5, "next")]
 
 
 def test_a_list_is_filled_up_with_what_is_popular(release: Callable[..., Bundle]) -> None:

@@ -14,7 +14,7 @@ def source(decay: float = 1.0) -> NeighbourSource:
 
 
 def test_scores_add_up_over_the_history_and_fade_with_age() -> None:
-    proposed = source().propose(Histories.of([[0, 1]]))
+    proposed = source().propose(Histories.of([[0, 1]]), n_notes=4)
     assert proposed.key.tolist() == [2, 3]
     assert proposed.score.tolist() == [1.25, 0.125]  # 0.5 / 2 + 1.0, and 0.25 / 2
     assert proposed.strongest.tolist() == [1.0, 0.125]
@@ -23,20 +23,20 @@ def test_scores_add_up_over_the_history_and_fade_with_age() -> None:
 
 
 def test_what_a_user_knows_is_not_proposed() -> None:
-    proposed = source().propose(Histories.of([[3, 0], [2]]))
+    proposed = source().propose(Histories.of([[3, 0], [2]]), n_notes=4)
     assert proposed.key.tolist() == [2]
 
 
 def test_users_do_not_see_each_others_notes() -> None:
-    proposed = source().propose(Histories.of([[0], [], [1]]))
+    proposed = source().propose(Histories.of([[0], [], [1]]), n_notes=4)
     assert proposed.key.tolist() == [2, 3, 2 * 4 + 2]
     assert proposed.score.tolist() == [0.5, 0.25, 1.0]
 
 
 def test_only_the_latest_fifty_notes_speak() -> None:
-    assert source(0.0).propose(Histories.of([[0, *[2] * 49]])).score.tolist() == [0.25]
-    assert source(0.0).propose(Histories.of([[0, *[2] * 50]])).key.tolist() == []
+    assert source(0.0).propose(Histories.of([[0, *[2] * 49]]), n_notes=4).score.tolist() == [0.25]
+    assert source(0.0).propose(Histories.of([[0, *[2] * 50]]), n_notes=4).key.tolist() == []
 
 
 def test_nobody_is_proposed_nothing() -> None:
-    assert source().propose(Histories.of([])).key.tolist() == []
+    assert source().propose(Histories.of([]), n_notes=4).key.tolist() == []

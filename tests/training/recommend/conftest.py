@@ -96,7 +96,7 @@ def train_on() -> Callable[..., RecommendTraining]:
     """Train on a folder."""
 
     def run(folder: Path, **changed: object) -> RecommendTraining:
-        config = RecommendConfig.model_validate({"n_neighbours": 20, **changed})
+        config = RecommendConfig.model_validate({"n_neighbours": 20, "sequence_model": "off", **changed})
         return train_recommender(config, read_sequences(open_folder(folder), config.events), lambda *step: None)
 
     return run

@@ -56,9 +56,14 @@ def test_what_the_ranker_learns_from_lies_before_what_it_is_judged_on() -> None:
     plan = plan_cuts(log, Protocol.LEAVE_ONE_OUT)
     assert plan.test.targets.tolist() == [7]
     assert plan.validation.targets.tolist() == [6]
-    assert [cut.targets.tolist() for cut in plan.before_test()] == [[6], [5], [4]]
-    assert [cut.targets.tolist() for cut in plan.before_validation()] == [[5], [4], [3]]
+    assert [cut.targets.tolist() for cut in plan.before_test()] == [[6], [5], [4], [3], [2], [1]]
+    assert [cut.targets.tolist() for cut in plan.before_validation()] == [[5], [4], [3], [2], [1]]
     assert all(cut.known.notes.max() < cut.targets[0] for cut in plan.before_test())
+
+
+def test_where_many_are_asked_a_ranker_learns_at_the_latest_three_cuts() -> None:
+    log = sequences(*([(note, note) for note in range(8)] for _ in range(30_000)))
+    assert len(plan_cuts(log, Protocol.LEAVE_ONE_OUT).before_test()) == 3
 
 
 def test_nothing_from_the_instant_on_is_known_of_anybody() -> None:

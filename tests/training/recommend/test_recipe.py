@@ -10,10 +10,10 @@ import pytest
 from models.recommend.histories import Histories
 from models.recommend.scorer import RecommendScorer
 from training.gates import Gate
-from training.recommend.config import Gates, RecommendConfig
+from training.recommend.config import Gates
 from training.recommend.cuts import Protocol
 from training.recommend.export import export_recommender, parity
-from training.recommend.recipe import RecommendTraining, fit, note_statistics
+from training.recommend.recipe import Ingredients, RecommendTraining, fit, note_statistics
 from training.recommend.run import gates_of
 
 Train = Callable[..., RecommendTraining]
@@ -80,14 +80,11 @@ def test_the_bundle_orders_as_the_trainer_does(walked: RecommendTraining, tmp_pa
 
 def test_the_bundle_of_a_ranker_orders_as_the_trainer_does(walked: RecommendTraining, tmp_path: Path) -> None:
     model, cuts = walked.model, walked.plan.before_test()
-    booster = fit(
-        model.pool.features,
-        cuts,
-        neighbours=model.choice.neighbours,
-        config=RecommendConfig(),
-        rng=np.random.default_rng(0),
-    )
-    ranked = replace(model, booster=booster, choice=replace(model.choice, rarity_bonus=0.5))
+    made = Ingredients(model.choice.neighbours, n_neighbours=50)
+    booster = fit(cuts, made, seed=7, rng=np.random.default_rng(0))
+    held_back = np.linspace(0, 1, len(model.note_ids), dtype=np.float32)
+    pool = replace(model.pool, statistics=replace(model.pool.statistics, held_back=held_back))
+    ranked = replace(model, booster=booster, pool=pool)
     bundle = export_recommender(ranked, tmp_path)
     assert parity(bundle, ranked, walked.plan.test.histories) < 1e-6
     assert parity(bundle, model, walked.plan.test.histories) > 0.01

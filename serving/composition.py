@@ -1,0 +1,191 @@
+"""What the app is made of: every service, over measured stores, by the settings."""
+
+import ssl
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from models.recommend.feed import FeedRules
+from models.recommend.rerank.arrange import Arrangement
+from serving.assigning import Assigning, Shares
+from serving.catalogue import Catalogues
+from serving.churn import CHURN, ChurnScoring
+from serving.deps import Services
+from serving.folding import Folder
+from serving.inference import Inference
+from serving.ingest import Ingest
+from serving.instants import Clock
+from serving.interests import Interests
+from serving.kpis.rolling import Rolling
+from serving.lists import UserLists
+from serving.metrics import Metrics
+from serving.note_lists import NoteLists
+from serving.note_reading import NoteReading
+from serving.notes import Notes
+from serving.policies.deciding import NoteDeciding, Sources
+from serving.policies.live import Policies
+from serving.policies.simulation import Replay
+from serving.quality import QUALITY, NoteScoring
+from serving.rate_limits import RateLimits
+from serving.recommend import Recommending
+from serving.recommendation_log import RecommendationWriter
+from serving.recommender import RECOMMEND
+from serving.reports import Reports
+from serving.retention import Kept, Retention
+from serving.reviewers import Reviewers
+from serving.reviews.callbacks import Callbacks, Receiver, public_address
+from serving.reviews.desk import Desk
+from serving.reviews.opening import Opening
+from serving.reviews.summary import Summaries
+from serving.reviews.voices import Voices
+from serving.rights import Rights
+from serving.security import KeyRing
+from serving.settings import Settings
+from serving.slots import Slots
+from serving.store.measured import measured
+from serving.store.stores import Stores
+from serving.uplift import Uplifts
+from serving.workers import Workers
+
+
+class _Ground(NamedTuple):
+    """What services stand on."""
+
+    settings: Settings
+    stores: Stores
+    workers: Workers
+    metrics: Metrics
+    clock: Clock
+
+
+def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metrics, clock: Clock) -> Services:
+    """Every service; nothing runs yet."""
+    kept = Stores._make(measured(one, name, metrics.store) for name, one in stores._asdict().items())
+    on = _Ground(settings, kept, workers, metrics, clock)
+    metrics.notes_waiting.set_function(lambda: workers.n_pieces)
+    folder = Folder(kept.journal, kept.states, workers)
+    slots = Slots(settings.bundles, [CHURN, QUALITY, RECOMMEND], metrics=metrics, clock=clock)
+    retention, policies = _retention(on), Policies(kept.policies, metrics=metrics, clock=clock)
+    churn = ChurnScoring(slots, policies, folder, workers, retention, metrics=metrics, clock=clock)
+    sources = Sources(folder, kept.reviews)
+    deciding = NoteDeciding(policies, sources, metrics=metrics)
+    quality, catalogues = _quality(on, slots, deciding), Catalogues(slots, kept.catalogue, metrics=metrics)
+    opening = Opening(kept.reviews, sample_share=settings.review_sample_share, clock=clock)
+    recommendation_log = RecommendationWriter(kept.recommendations, metrics=metrics)
+    shares = Shares(settings.action_holdout_share, settings.action_control_share, settings.action_salt)
+    return Services(
+        journal=kept.journal,
+        states=kept.states,
+        key_ring=_key_ring(on),
+        slots=slots,
+        folder=folder,
+        ingest=Ingest(kept.journal, folder, metrics=metrics, clock=clock),
+        churn=churn,
+        notes=_notes(on),
+        quality=quality,
+        note_lists=NoteLists(kept.note_scores),
+        policies=policies,
+        replay=Replay(kept.journal, kept.scores, kept.note_scores, sources),
+        assigning=Assigning(kept.assignments, churn, shares=shares, clock=clock),
+        uplifts=Uplifts(kept.assignments, shares=shares, clock=clock),
+        kpis=Rolling(kept.kpis, kept.journal, folder, slots, policies, workers, every_s=settings.kpi_s, clock=clock),
+        reading=NoteReading(slots, deciding, kept.catalogue, kept.notes, opening, workers, clock=clock),
+        desk=_desk(on),
+        callbacks=_callbacks(on),
+        voices=Voices(kept.reviews, kept.notes, quality, opening, clock=clock),
+        reviewers=Reviewers(kept.reviewers, clock=clock),
+        summaries=Summaries(kept.reviews, kept.reviewers, clock=clock),
+        catalogues=catalogues,
+        recommending=_recommending(on, catalogues, recommendation_log, policies),
+        recommendation_log=recommendation_log,
+        reports=Reports(kept.recommendations, clock=clock),
+        interests=Interests(kept.journal, kept.notes, clock=clock),
+        required_models=settings.required_models,
+        rights=_rights(on),
+        retention=retention,
+        lists=UserLists(kept.scores),
+        inference=Inference(workers),
+        workers=workers,
+        metrics=metrics,
+        clock=clock,
+        max_body_bytes=settings.max_body_bytes,
+        console_https=settings.console_https,
+    )
+
+
+def _key_ring(on: _Ground) -> KeyRing:
+    limits = RateLimits(on.settings.rate_limit_per_s, metrics=on.metrics)
+    return KeyRing(on.stores.keys, limits, open_access=on.settings.open_access, clock=on.clock)
+
+
+def _retention(on: _Ground) -> Retention:
+    settings, stores = on.settings, on.stores
+    return Retention(
+        stores.journal,
+        stores.keys,
+        [
+            Kept(stores.recommendations.retire, settings.retention_recommendations_days),
+            Kept(stores.assignments.retire, settings.retention_assignments_days),
+            Kept(stores.reviews.retire_changes, settings.retention_review_changes_days),
+            Kept(stores.reviewers.retire_sessions, 0),
+        ],
+        events_days=settings.retention_events_days,
+        keys_days=settings.retention_keys_days,
+        clock=on.clock,
+    )
+
+
+def _rights(on: _Ground) -> Rights:
+    kept = on.stores
+    of_users = kept.journal, kept.states, kept.scores, kept.notes, kept.recommendations, kept.assignments, kept.kpis
+    return Rights(kept.erasures, *of_users, metrics=on.metrics, clock=on.clock)
+
+
+def _notes(on: _Ground) -> Notes:
+    return Notes(
+        on.stores.notes,
+        on.workers,
+        days=on.settings.retention_notes_days,
+        near_duplicates_among=on.settings.near_duplicates_among,
+        metrics=on.metrics,
+        clock=on.clock,
+    )
+
+
+def _quality(on: _Ground, slots: Slots, deciding: NoteDeciding) -> NoteScoring:
+    timeout_s = on.settings.note_timeout_s
+    stands_on = slots, deciding, on.stores.notes, on.workers
+    return NoteScoring(*stands_on, timeout_s=timeout_s, metrics=on.metrics, clock=on.clock)
+
+
+def _desk(on: _Ground) -> Desk:
+    return Desk(
+        on.stores.reviews,
+        lease_s=on.settings.review_lease_s,
+        second_share=on.settings.review_second_share,
+        tells=on.settings.callback_url is not None,
+        metrics=on.metrics,
+        clock=on.clock,
+    )
+
+
+def _callbacks(on: _Ground) -> Callbacks | None:
+    url, secret = on.settings.callback_url, on.settings.callback_secret
+    if url is None or secret is None:
+        return None
+    signing, context = secret.get_secret_value().encode(), ssl.create_default_context()
+    receiver = Receiver(urlsplit(str(url)), signing, public_address, context)
+    return Callbacks(on.stores.reviews, receiver, metrics=on.metrics, clock=on.clock)
+
+
+def _recommending(on: _Ground, catalogues: Catalogues, log: RecommendationWriter, policies: Policies) -> Recommending:
+    settings = on.settings
+    arrangement = Arrangement(
+        diversity=settings.recommend_diversity,
+        per_author=settings.recommend_per_author,
+        support_every=settings.recommend_support_every,
+    )
+    rules = FeedRules(
+        arrangement, min_quality=settings.recommend_min_quality, explore_share=settings.recommend_explore_share
+    )
+    stands_on = catalogues, on.stores.journal, on.stores.notes, log, policies, on.workers
+    return Recommending(*stands_on, rules=rules, metrics=on.metrics, clock=on.clock)

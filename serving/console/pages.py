@@ -1,0 +1,163 @@
+"""What every page is made with: who is signed in, in which language, what their form says, and how it is answered.
+
+A form must carry the session's token. Whose session ended meanwhile signs in again and finds the form as it was.
+"""
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from serving.console.languages import Language, language
+from serving.deps import Services, services_of
+from serving.errors import ForbiddenError, InvalidError, ServingError
+from serving.middleware import call_of
+from serving.store.reviewers import Reviewer, Role
+
+COOKIE: Final = "mingjian_session"
+LANGUAGE_COOKIE: Final = "mingjian_language"
+MAX_FIELDS: Final = 100
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_RANK: Final = {Role.REVIEWER: 0, Role.LEAD: 1, Role.ADMIN: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A request for a page by somebody who is signed in."""
+
+    request: Request
+    services: Services
+    language: Language
+    who: Reviewer
+    csrf: str
+    form: Mapping[str, Sequence[str]]
+
+    def field(self, name: str) -> str:
+        """A field of the form, empty where it is not there."""
+        return next(iter(self.form.get(name, ())), "")
+
+    def path(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+    def asked(self, name: str) -> str:
+        """A part of the query, empty where it is not there."""
+        return self.request.query_params.get(name, "")
+
+    def may(self, role: Role) -> bool:
+        """Whether this person has a role, or one above it."""
+        return _RANK[self.who.role] >= _RANK[role]
+
+    def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page."""
+        return rendered(self.request, self.language, template, status=status, who=self.who, csrf=self.csrf, **values)
+
+    def go(self, path: str) -> Response:
+        """On to another page, after a form."""
+        return RedirectResponse(path, 303, HEADERS)
+
+
+Handler = Callable[[Page], Awaitable[Response]]
+
+
+class Pages:
+    """The pages of one part of the console; ``routes`` serve them."""
+
+    def __init__(self) -> None:
+        self.routes: list[Route] = []
+
+    def page(self, path: str, *, method: str = "GET", role: Role = Role.REVIEWER) -> Callable[[Handler], Handler]:
+        """Serve a page to people of a role, or one above it."""
+
+        def add(handler: Handler) -> Handler:
+            async def endpoint(request: Request) -> Response:
+                return await _answer(request, handler, role)
+
+            self.routes.append(Route(f"/console{path}", endpoint, methods=[method], name=handler.__name__))
+            return handler
+
+        return add
+
+
+async def _answer(request: Request, handler: Handler, role: Role) -> Response:
+    services, said = services_of(request), language_of(request)
+    try:
+        form = await form_of(request) if request.method == "POST" else {}
+        found = await services.reviewers.session(request.cookies.get(COOKIE, ""))
+        if found is None:
+            return signing_in(request, said, form)
+        session, who = found
+        page = Page(request, services, said, who, session.csrf, form)
+        if request.method == "POST" and not hmac.compare_digest(page.field("csrf").encode(), session.csrf.encode()):
+            raise ForbiddenError(said.say("表单已失效：请返回上一页刷新后重试"))
+        if not page.may(role):
+            raise ForbiddenError(said.say("您的角色无权查看此页"))
+        call_of(request).who = who.reviewer_id
+        return await handler(page)
+    except ServingError as error:
+        return rendered(request, said, "error.html", status=error.status, error=error, who=None, csrf="")
+
+
+def signing_in(request: Request, said: Language, form: Mapping[str, Sequence[str]]) -> Response:
+    """The page to sign in on; what was asked for comes after that, a form as it was filled in."""
+    kept = {name: own for name, own in form.items() if name != "csrf"}
+    again = {"path": request.url.path, "form": json.dumps(kept, ensure_ascii=False) if kept else ""}
+    status = 401 if kept else 200
+    return rendered(request, said, "sign_in.html", status=status, who=None, csrf="", again=again, failed=False)
+
+
+def rendered(request: Request, said: Language, template: str, *, status: int = 200, **values: Any) -> Response:
+    """A template filled in."""
+    same = {"_": said.say, "said": said, "path": request.url.path, "now": services_of(request).clock()}
+    return HTMLResponse(_environment().get_template(template).render(**same, **values), status, HEADERS)
+
+
+def language_of(request: Request) -> Language:
+    """The language that was chosen, Chinese at first."""
+    return language(request.cookies.get(LANGUAGE_COOKIE, ""))
+
+
+async def form_of(request: Request) -> dict[str, list[str]]:
+    """The fields of a form, as it was sent.
+
+    ForbiddenError for one from another site, InvalidError for one of more fields than any page has.
+    """
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise ForbiddenError("this form comes from another site")
+    fields: dict[str, list[str]] = {}
+    body = (await request.body()).decode("utf-8", "replace")
+    try:
+        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise InvalidError(f"a form has at most {MAX_FIELDS} fields") from error
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("serving.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,145 @@
+"""Has stored notes read by the models, each once by every new model: what feeds show and what people review.
+
+Whichever server comes first reads a note; all learn of it from the store.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final, NamedTuple
+
+from models.policy.words import SHOWN, Tier
+from models.quality.reading import NoteText
+from models.quality.scorer import QualityScorer
+from models.recommend.vectors import quantised
+from serving.instants import Clock
+from serving.policies.deciding import NoteDeciding
+from serving.quality import QUALITY, NoteScore, score_note, to_decide
+from serving.recommender import RECOMMEND, Recommender
+from serving.reviews.opening import Opening
+from serving.slots import LiveModel, Slots
+from serving.store.catalogue import CatalogueStore, NoteRead, Unread
+from serving.store.notes import NoteStore, StoredNote
+from serving.workers import Workers
+
+_READ_AT_ONCE: Final = 16
+_ROUNDS: Final = 10
+"""How often, in one go, notes are read before the champions are looked at again."""
+_READ_TIMEOUT_S: Final = 60.0
+_NOBODY: Final = "-"
+
+
+class Readers(NamedTuple):
+    """What reads notes: the model that embeds them, and the one that judges them; either may be missing."""
+
+    encoder_digest: str
+    encoder: QualityScorer | None
+    judge: LiveModel[QualityScorer] | None
+
+    @property
+    def name(self) -> str:
+        """What names the two in the store."""
+        return f"{self.encoder_digest}/{self.judge.pointer.digest if self.judge else _NOBODY}"
+
+
+def readers_of(slots: Slots, recommender: Recommender | None) -> Readers:
+    """The encoder that the recommender was built on, or else the quality champion, who judges in any case."""
+    judge = slots.champion(QUALITY)
+    if recommender and recommender.encoder:
+        return Readers(recommender.encoder_digest or _NOBODY, recommender.encoder, judge)
+    return Readers(judge.pointer.digest if judge else _NOBODY, judge.scorer if judge else None, judge)
+
+
+class NoteReading:
+    """Reads what the champions have not read, and opens the reviews that the policy asks for."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        deciding: NoteDeciding,
+        store: CatalogueStore,
+        notes: NoteStore,
+        opening: Opening,
+        workers: Workers,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._slots = slots
+        self._deciding = deciding
+        self._store = store
+        self._notes = notes
+        self._opening = opening
+        self._workers = workers
+        self._clock = clock
+
+    async def follow(self) -> None:
+        """Read notes until none is left, or the champions are to be looked at again."""
+        champion = self._slots.champion(RECOMMEND)
+        readers = readers_of(self._slots, champion.scorer if champion else None)
+        if readers.encoder is None and readers.judge is None:
+            return
+        for _ in range(_ROUNDS):
+            if not await self._read(readers):
+                return
+
+    async def _read(self, readers: Readers) -> bool:
+        """Have some notes read that these models have not read; whether there were any."""
+        unread = await self._store.unread(readers.name, limit=_READ_AT_ONCE)
+        if not unread:
+            return False
+        stored = await self._notes.get_many([one.note_id for one in unread])
+        wanted = [(one, stored[one.note_id]) for one in unread if one.note_id in stored]
+        looked = await self._workers.run_each(partial(_look, readers), wanted, timeout_s=_READ_TIMEOUT_S)
+        if seen := [one for one in looked if one]:
+            await self._store.put_read(readers.name, await self._decide(readers, seen))
+        return bool(seen)
+
+    async def _decide(self, readers: Readers, seen: Sequence["_Looked"]) -> list[NoteRead]:
+        """What was read, and what the active policy, or a person, makes of it.
+
+        Reviews are opened before that is kept: none is missed.
+        """
+        judge = readers.judge
+        if judge is None:
+            return [NoteRead(one.unread.note_no, one.unread.change_no, one.vector, None, False) for one in seen]
+        scores = [one.score for one in seen if one.score]
+        settings = judge.scorer.settings
+        decided = await self._deciding.decide(
+            [to_decide(judge.scorer, one) for one in scores], settings, as_of=self._clock()
+        )
+        ruled = [
+            replace(score, rule=rule, tier=tier)
+            for score, rule, tier in zip(scores, decided.rules, decided.tiers, strict=True)
+        ]
+        verdicts = await self._opening.look(ruled, judge, decided.policy)
+        return [
+            NoteRead(
+                one.unread.note_no,
+                one.unread.change_no,
+                one.vector,
+                score.judged.quality if score.judged else None,
+                verdicts.get(score.note.note_id, score.decision) not in SHOWN,
+                score.tier is Tier.KOC,
+            )
+            for one, score in zip(seen, ruled, strict=True)
+        ]
+
+
+class _Looked(NamedTuple):
+    """A note that models looked at; without a judge it has no score."""
+
+    unread: Unread
+    vector: bytes | None
+    score: NoteScore | None
+
+
+def _look(readers: Readers, entry: tuple[Unread, StoredNote]) -> _Looked:
+    unread, stored = entry
+    judge = readers.judge.scorer if readers.judge else None
+    score = score_note(judge, stored) if judge else None
+    embedding = score.judged.embedding if score and score.judged else None
+    if readers.encoder and readers.encoder is not judge:
+        embeddings = readers.encoder.score([NoteText(stored.note.title, stored.note.body)]).embedding
+        embedding = None if embeddings is None else embeddings[0]
+    vector = None if embedding is None else quantised(embedding[None])[0]
+    return _Looked(unread, vector.tobytes() if vector is not None and vector.any() else None, score)

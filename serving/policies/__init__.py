@@ -1,0 +1,1 @@
+"""The shipped policy, and how others are stored, activated, tried beside it, and taken back."""

@@ -1,0 +1,122 @@
+"""Changes of notes in SQL. A note that goes leaves a hash of its id: models that know it show it no more."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+
+from serving.store.catalogue import NoteChange, NoteRead, Unread
+from serving.store.database import Database
+from serving.store.sql_erasures import salted_hash
+from serving.store.tables import CATALOGUE, NOTES, WATERMARKS
+
+_C: Final = CATALOGUE.c
+_IS_MINE: Final = WATERMARKS.c.name == "catalogue"
+_NEXT: Final = (
+    update(WATERMARKS).where(_IS_MINE).values(seq=WATERMARKS.c.seq + bindparam("n")).returning(WATERMARKS.c.seq)
+)
+_UNKNOWN: Final = {"read_by": None, "vector": None, "quality": None, "withheld": False, "by_koc": False}
+_KNOWN_SINCE: Final = func.coalesce(NOTES.c.published_at, NOTES.c.stored_at).label("known_since")
+_CHANGES: Final = (
+    select(
+        _C.change_no, _C.note_no, _C.note_hash, NOTES.c.note_id, NOTES.c.author_id, NOTES.c.category,
+        _KNOWN_SINCE, _C.read_by, _C.vector, _C.quality, _C.withheld, _C.by_koc,
+    )
+    .select_from(CATALOGUE.outerjoin(NOTES, NOTES.c.note_no == _C.note_no))
+    .where(_C.change_no > bindparam("after"))
+    .order_by(_C.change_no)
+)  # fmt: skip
+_PUT_READ: Final = (
+    update(CATALOGUE)
+    .where(_C.note_no == bindparam("no"), _C.change_no == bindparam("seen"))
+    .values({name: bindparam(f"new_{name}") for name in ("change_no", *_UNKNOWN)})
+)
+
+
+class SqlCatalogue:
+    """A ``CatalogueStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def changes(self, after: int, *, limit: int) -> list[NoteChange]:
+        """See ``CatalogueStore``."""
+        page = _CHANGES.limit(limit)
+        rows = await self._database.read(lambda there: there.execute(page, {"after": after}).all(), many=limit > 1)
+        return [NoteChange._make(row) for row in rows]
+
+    async def unread(self, read_by: str, *, limit: int) -> list[Unread]:
+        """See ``CatalogueStore``."""
+        return await self._database.read(lambda there: _unread(there, read_by, limit), many=True)
+
+    async def put_read(self, read_by: str, notes: Sequence[NoteRead]) -> None:
+        """See ``CatalogueStore``."""
+        await self._database.write(lambda connection: _put_read(connection, read_by, notes))
+
+    async def hashes(self, note_ids: Sequence[str]) -> list[str]:
+        """See ``CatalogueStore``."""
+        return await self._database.read(lambda there: [salted_hash(there, one) for one in note_ids], many=True)
+
+
+def note_changed(connection: Connection, note_no: int, note_id: str, *, is_new: bool) -> None:
+    """Tell followers of a note that was put."""
+    if is_new:
+        connection.execute(delete(CATALOGUE).where(_C.note_hash == salted_hash(connection, note_id)))
+    row = {"change_no": _take(connection, 1), **_UNKNOWN}
+    changed = connection.execute(update(CATALOGUE).where(_C.note_no == note_no).values(row))
+    if not changed.rowcount:
+        connection.execute(insert(CATALOGUE), {"note_no": note_no, **row})
+
+
+def notes_gone(connection: Connection, notes: Collection[tuple[int, str]]) -> None:
+    """Tell followers of notes (number, id) that were deleted."""
+    if not notes:
+        return
+    last = _take(connection, len(notes))
+    for change_no, (note_no, note_id) in enumerate(notes, last - len(notes) + 1):
+        row = {"change_no": change_no, "note_hash": salted_hash(connection, note_id), **_UNKNOWN}
+        connection.execute(update(CATALOGUE).where(_C.note_no == note_no).values(row))
+
+
+def note_withheld(connection: Connection, note_id: str, *, withheld: bool) -> None:
+    """Tell followers what a person decided about a note that is stored."""
+    numbers = select(NOTES.c.note_no).where(NOTES.c.note_id == note_id)
+    row = {"change_no": _take(connection, 1), "withheld": withheld}
+    connection.execute(update(CATALOGUE).where(_C.note_no.in_(numbers)).values(row))
+
+
+def _take(connection: Connection, n: int) -> int:
+    """The last of the next ``n`` numbers; nobody else gets any until this transaction ends."""
+    last: int = connection.execute(_NEXT, {"n": n}).scalar_one()
+    return last
+
+
+def _unread(connection: Connection, read_by: str, limit: int) -> list[Unread]:
+    found: list[Unread] = []
+    for among in (_C.read_by.is_(None), _C.read_by < read_by, _C.read_by > read_by):
+        if len(found) < limit:
+            page = _notes_to_read().where(among, _C.note_hash.is_(None)).limit(limit - len(found))
+            found += [Unread._make(row) for row in connection.execute(page)]
+    return found
+
+
+def _notes_to_read() -> Select[Any]:
+    return select(_C.note_no, _C.change_no, NOTES.c.note_id).join(NOTES, NOTES.c.note_no == _C.note_no)
+
+
+def _put_read(connection: Connection, read_by: str, notes: Sequence[NoteRead]) -> None:
+    last = _take(connection, len(notes))
+    rows = [
+        {
+            "no": one.note_no,
+            "seen": one.change_no,
+            "new_change_no": change_no,
+            "new_read_by": read_by,
+            "new_vector": one.vector,
+            "new_quality": one.quality,
+            "new_withheld": one.withheld,
+            "new_by_koc": one.by_koc,
+        }
+        for change_no, one in enumerate(notes, last - len(notes) + 1)
+    ]
+    connection.execute(_PUT_READ, rows)
