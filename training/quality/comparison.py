@@ -1,6 +1,6 @@
 """Champion and challenger on the same held-out notes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from training.errors import ReleaseError
 from training.gates import Gate
 from training.metrics import Trial, paired_auc_difference
 from training.quality.config import QualityConfig
-from training.quality.corpus import DEV, TEST, Corpus, read_corpus
+from training.quality.corpus import Corpus, read_corpus
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,33 +21,35 @@ def compare(
 ) -> list[Gate]:
     """The gates of a promotion: AUC less the champion's on each label that both have, the upper end of its interval.
 
-    Both score the notes of the split ``test``, or where the datasets have none those of ``dev``. ReleaseError where
-    the two share no label, or no note was judged for one.
+    Both score the notes of the split ``test``, or for a label of which those don't tell, because none has it or all
+    have, those of ``dev``. A label of which neither tells is not compared. ReleaseError where that leaves none.
     """
     corpus = read_corpus(datasets)
-    held_out = corpus.split(TEST if (corpus.splits == TEST).any() else DEV)
-    theirs = champion or challenger
-    names = [label.name for label in challenger.settings.labels]
-    shared = [label.name for label in theirs.settings.labels if label.name in names and label.name in corpus.labels]
-    if not shared:
-        raise ReleaseError("challenger, champion and data share no label: they can't be compared")
-    scores = [one.score(held_out.notes).probability.astype(np.float64) for one in (challenger, theirs)]
-    return [_gate(name, challenger, theirs, held_out, scores, config) for name in shared]
+    both = (challenger, champion or challenger)
+    shared = [name for name in _names(both[0]) if name in _names(both[1]) and name in corpus.labels]
+    splits = {name: split for name in shared if (split := corpus.telling_split(corpus.labels.index(name)))}
+    if not splits:
+        raise ReleaseError(
+            "challenger, champion and data share no label that some held-out notes have and some have not: "
+            "they can't be compared"
+        )
+    scores = {split: [_score(one, corpus.split(split)) for one in both] for split in set(splits.values())}
+    return [_gate(name, corpus.split(split), scores[split], config) for name, split in splits.items()]
 
 
-def _gate(
-    name: str,
-    challenger: QualityScorer,
-    champion: QualityScorer,
-    held_out: Corpus,
-    scores: Sequence[Floats],
-    config: QualityConfig,
-) -> Gate:
+def _names(scorer: QualityScorer) -> list[str]:
+    return [label.name for label in scorer.settings.labels]
+
+
+def _score(scorer: QualityScorer, notes: Corpus) -> dict[str, Floats]:
+    """The probability of each label, by its name."""
+    return dict(zip(_names(scorer), scorer.score(notes.notes).probability.astype(np.float64).T, strict=True))
+
+
+def _gate(name: str, held_out: Corpus, scores: Sequence[Mapping[str, Floats]], config: QualityConfig) -> Gate:
     column = held_out.labels.index(name)
-    known = held_out.known(column)
-    y = (held_out.targets[known, column] >= 0.5).astype(np.float64)
-    places = [[label.name for label in one.settings.labels].index(name) for one in (challenger, champion)]
-    ours, theirs = (score[known, place] for score, place in zip(scores, places, strict=True))
+    ours, theirs = (of_one[name][held_out.known(column)] for of_one in scores)
+    _, y = held_out.judged(column)
     trial = Trial(np.arange(len(y)), y, ours, theirs)
     difference = paired_auc_difference([trial], np.random.default_rng(config.seed))
     return Gate(f"auc_difference_to_champion.{name}", difference.high, minimum=-config.gates.max_auc_lost)

@@ -75,6 +75,17 @@ class Corpus:
         """Which notes were judged for a label."""
         return np.isfinite(self.targets[:, column])
 
+    def judged(self, column: int) -> tuple["Corpus", Floats]:
+        """The notes judged for a label, and whether each has it: 0 or 1."""
+        own = self.take(self.known(column))
+        return own, (own.targets[:, column] >= 0.5).astype(np.float64)
+
+    def telling_split(self, column: int) -> str:
+        """The split to judge a label on: the first of TEST and DEV with notes that have it and notes that have it not,
+        or empty text.
+        """
+        return next((name for name in (TEST, DEV) if len(np.unique(self.split(name).judged(column)[1])) > 1), "")
+
 
 class _Judgement(NamedTuple):
     """A row of ``note_labels``; the note's id is that of the corpus."""

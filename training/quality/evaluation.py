@@ -16,7 +16,7 @@ from models.quality.settings import Label
 from training.metrics import Difference, Trial, auc, bootstrap, ece, paired_auc_difference
 from training.progress import Progress
 from training.quality.baseline import Texts, tfidf
-from training.quality.corpus import DEV, TEST, TRAIN, Corpus
+from training.quality.corpus import DEV, TRAIN, Corpus
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,18 +82,18 @@ class LabelEvaluation:
 
 
 def evaluate(scorer: QualityScorer, corpus: Corpus, seed: int, progress: Progress) -> list[LabelEvaluation]:
-    """Judge each label on its test notes, or where it has none on the notes it was tuned on."""
-    splits = {}
-    for name in (TEST, DEV):
+    """Judge each label on its test notes, or where none of them or all have it on the notes it was tuned on."""
+    labels = scorer.settings.labels
+    splits = [corpus.telling_split(corpus.labels.index(label.name)) for label in labels]
+    scored = {}
+    for name in sorted(set(splits)):
+        progress("scoring held-out notes", 0, 1)
         held_out = corpus.split(name)
-        if len(held_out):
-            progress("scoring held-out notes", 0, 1)
-            splits[name] = held_out, scorer.score(held_out.notes).probability.astype(np.float64)
+        scored[name] = held_out, scorer.score(held_out.notes).probability.astype(np.float64)
     found = []
-    for place, label in enumerate(scorer.settings.labels):
-        progress(f"judging {label.name}", place, len(scorer.settings.labels))
-        name = next(one for one in splits if splits[one][0].known(corpus.labels.index(label.name)).any())
-        found.append(_evaluate(label, place, corpus, name, *splits[name], np.random.default_rng(seed)))
+    for place, (label, name) in enumerate(zip(labels, splits, strict=True)):
+        progress(f"judging {label.name}", place, len(labels))
+        found.append(_evaluate(label, place, corpus, name, *scored[name], np.random.default_rng(seed)))
     return found
 
 
@@ -107,9 +107,9 @@ def _evaluate(
     rng: np.random.Generator,
 ) -> LabelEvaluation:
     column = corpus.labels.index(label.name)
-    judged, y = _known(held_out, column)
+    judged, y = held_out.judged(column)
     ours = probability[held_out.known(column), place]
-    learn, tune = (_known(corpus.split(name), column) for name in (TRAIN, DEV))
+    learn, tune = (corpus.split(name).judged(column) for name in (TRAIN, DEV))
     theirs = tfidf(Texts(learn[0].notes, learn[1]), Texts(tune[0].notes, tune[1]), judged.notes)
     predictions = {"model": ours, "tfidf": theirs}
     flagged = ours >= label.threshold
@@ -124,12 +124,6 @@ def _evaluate(
         paired_auc_difference([Trial(np.arange(len(y)), y, ours, theirs)], rng),
         dict(_false_positive_rates(judged.categories, y, flagged)),
     )
-
-
-def _known(corpus: Corpus, column: int) -> tuple[Corpus, Floats]:
-    """The notes judged for a label, and whether they have it."""
-    own = corpus.take(corpus.known(column))
-    return own, (own.targets[:, column] >= 0.5).astype(np.float64)
 
 
 def figures(y: Floats, p: Floats, rng: np.random.Generator) -> Figures:

@@ -143,3 +143,18 @@ def test_harmless_notes_count_together_a_quarter_of_a_labels_own(
     assert harmless.sum() == 200
     assert corpus.weights[harmless, 1].sum() == pytest.approx(own.sum() / 4)
     assert set(corpus.weights[own, 1]) == {1.0}
+
+
+@pytest.mark.parametrize(("of_test", "split"), [((1, 0), "test"), ((0, 0), "dev"), ((1, 1), "dev"), ((), "dev")])
+def test_a_label_is_judged_on_test_notes_if_some_have_it_and_some_not(
+    read: Read, of_test: tuple[int, ...], split: str
+) -> None:
+    values = {"train": (1, 0), "dev": (1, 0), "test": of_test}
+    rows = [judged(f"{name}{n}", "spam", y, name) for name in values for n, y in enumerate(values[name])]
+    corpus = read({row["note_id"]: f"第{row['note_id']}条" for row in rows}, rows)
+    assert corpus.telling_split(0) == split
+
+
+def test_no_split_tells_of_a_label_that_all_notes_have(read: Read) -> None:
+    rows = [judged("a", "spam", 1), judged("b", "spam", 1, "dev"), judged("c", "spam", 1, "test")]
+    assert read({"a": "一", "b": "二", "c": "三"}, rows).telling_split(0) == ""
