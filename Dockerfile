@@ -1,5 +1,6 @@
 # Images from one file: `docker build --target serve .` answers requests, `--target explain` explains scores too,
-# `--target batch` scores everyone, `--target train` makes churn models, `--target text` note-quality models too.
+# `--target console` also signs people in with the organisation's accounts, `--target batch` scores everyone,
+# `--target train` makes churn models, `--target text` note-quality models too.
 FROM python:3.11-slim AS base
 ARG REVISION=unknown
 ENV MINGJIAN_REVISION=$REVISION
@@ -22,6 +23,11 @@ FROM serve AS explain
 USER root
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN pip install ".[serve,explain]"
+USER app
+
+FROM explain AS console
+USER root
+RUN pip install ".[serve,explain,oidc]"
 USER app
 
 FROM serve AS batch

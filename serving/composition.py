@@ -1,7 +1,7 @@
 """What the app is made of: every service, over measured stores, by the settings."""
 
 import ssl
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from models.recommend.feed import FeedRules
@@ -10,6 +10,7 @@ from serving.assigning import Assigning, Shares
 from serving.catalogue import Catalogues
 from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
+from serving.errors import ServingError
 from serving.folding import Folder
 from serving.inference import Inference
 from serving.ingest import Ingest
@@ -45,6 +46,9 @@ from serving.store.measured import measured
 from serving.store.stores import Stores
 from serving.uplift import Uplifts
 from serving.workers import Workers
+
+if TYPE_CHECKING:
+    from serving.oidc import IdentityProvider
 
 
 class _Ground(NamedTuple):
@@ -93,6 +97,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         callbacks=_callbacks(on),
         voices=Voices(kept.reviews, kept.notes, quality, opening, clock=clock),
         reviewers=Reviewers(kept.reviewers, clock=clock),
+        identity_provider=_identity_provider(settings),
         summaries=Summaries(kept.reviews, kept.reviewers, clock=clock),
         catalogues=catalogues,
         recommending=_recommending(on, catalogues, recommendation_log, policies),
@@ -175,6 +180,20 @@ def _callbacks(on: _Ground) -> Callbacks | None:
     signing, context = secret.get_secret_value().encode(), ssl.create_default_context()
     receiver = Receiver(urlsplit(str(url)), signing, public_address, context)
     return Callbacks(on.stores.reviews, receiver, metrics=on.metrics, clock=on.clock)
+
+
+def _identity_provider(settings: Settings) -> "IdentityProvider | None":
+    issuer, client_id, secret = settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret
+    if issuer is None or client_id is None or secret is None:
+        return None
+    try:
+        from serving.oidc import IdentityProvider
+    except ModuleNotFoundError as error:
+        raise ServingError("MINGJIAN_OIDC_ISSUER needs Authlib: pip install '.[serve,oidc]'") from error
+    redirect_uri = f"{settings.console_url}".rstrip("/") + "/console/oidc/callback"
+    return IdentityProvider(
+        issuer, client_id, secret.get_secret_value(), claim=settings.oidc_claim, redirect_uri=redirect_uri
+    )
 
 
 def _recommending(on: _Ground, catalogues: Catalogues, log: RecommendationWriter, policies: Policies) -> Recommending:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Self, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.utils import request_params_to_args
@@ -49,6 +49,9 @@ from serving.store.state import StateStore
 from serving.uplift import Uplifts
 from serving.workers import Workers
 
+if TYPE_CHECKING:
+    from serving.oidc import IdentityProvider
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -81,6 +84,7 @@ class Services:
     callbacks: Callbacks | None
     voices: Voices
     reviewers: Reviewers
+    identity_provider: "IdentityProvider | None"
     summaries: Summaries
     catalogues: Catalogues
     recommending: Recommending

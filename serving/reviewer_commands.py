@@ -21,6 +21,9 @@ def add_reviewer_commands(commands: "argparse._SubParsersAction[argparse.Argumen
     create.add_argument(
         "--role", type=Role, choices=list(Role), default=Role.REVIEWER, help="what they may do (reviewer)"
     )
+    create.add_argument(
+        "--no-password", action="store_true", help="make no password: they sign in with the organisation's account"
+    )
     create.set_defaults(command=_create)
     password = commands.add_parser("reset-reviewer", help="give a reviewer a new password, and print it, this once")
     password.set_defaults(command=_reset)
@@ -39,13 +42,15 @@ async def _reviewers(settings: Settings) -> AsyncIterator[Reviewers]:
 
 
 def _create(settings: Settings, options: argparse.Namespace) -> None:
-    async def create() -> str:
-        async with _reviewers(settings) as reviewers:
-            password = secrets.token_urlsafe(12)
-            await reviewers.add(options.name, options.role, password)
-            return password
+    password = None if options.no_password else secrets.token_urlsafe(12)
 
-    print(asyncio.run(create()))
+    async def create() -> None:
+        async with _reviewers(settings) as reviewers:
+            await reviewers.add(options.name, options.role, password)
+
+    asyncio.run(create())
+    if password:
+        print(password)
 
 
 def _reset(settings: Settings, options: argparse.Namespace) -> None:

@@ -31,6 +31,13 @@ class SignedIn(NamedTuple):
     csrf: str
 
 
+class Identity(NamedTuple):
+    """Whom an identity provider vouches for: ``subject``, theirs alone and for good, and the name of a reviewer."""
+
+    subject: str
+    name: str
+
+
 class Reviewers:
     """Knows the people."""
 
@@ -41,13 +48,16 @@ class Reviewers:
     async def add(self, name: str, role: Role, password: str | None) -> Reviewer:
         """A new person; ConflictError for a name that is taken, InvalidError for a password that is too short."""
         hashed = None if password is None else await self._hash(password)
-        made = Reviewer(f"r-{secrets.token_hex(6)}", name, role, hashed, self._clock(), None, 0, None)
+        made = Reviewer(f"r-{secrets.token_hex(6)}", name, role, hashed, None, self._clock(), None, 0, None)
         if not await self._store.add(made):
             raise ConflictError("somebody has this name already")
         return made
 
     async def set_password(self, name: str, password: str) -> None:
-        """Change a person's password and end their sessions; NotFoundError for a name that nobody has."""
+        """Change a person's password, forget the account they signed in with, and end their sessions.
+
+        NotFoundError for a name that nobody has.
+        """
         if not await self._store.set_password(name, await self._hash(password)):
             raise NotFoundError("nobody has this name")
 
@@ -79,6 +89,22 @@ class Reviewers:
             if found:
                 await self._store.failed(found.reviewer_id, most=MAX_FAILURES, locked_until=now + LOCKED_S * SECOND_US)
             raise ForbiddenError("name and password do not go together, or were tried too often")
+        return await self._begin(found)
+
+    async def sign_in_as(self, identity: Identity) -> SignedIn:
+        """Begin a session for whom an identity provider vouches for; ForbiddenError where they may not review.
+
+        The first identity that signs in by a name is the only one that may: a name can be given to somebody else.
+        """
+        found = await self._store.named(identity.name)
+        if found is None or found.disabled_at is not None:
+            raise ForbiddenError(f"nobody who may review is named {identity.name}")
+        if not await self._store.bind(found.reviewer_id, identity.subject):
+            raise ForbiddenError(f"{identity.name} has signed in with another account before")
+        return await self._begin(found)
+
+    async def _begin(self, found: Reviewer) -> SignedIn:
+        now = self._clock()
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         session = ReviewerSession(_hashed(token), found.reviewer_id, csrf, now + SESSION_S * SECOND_US)
         await self._store.sign_in(session)

@@ -2,11 +2,20 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AnyUrl, Field, PostgresDsn, RedisDsn, Secret, UrlConstraints, model_validator
+from pydantic import AfterValidator, AnyUrl, Field, PostgresDsn, RedisDsn, Secret, UrlConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from features.state import RETAINED_DAYS
+
+
+def _secure_url(url: str) -> str:
+    """The URL as it was given (an issuer is compared letter by letter): https, or http on this machine alone."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and (parts.scheme, parts.hostname) not in {("http", "localhost"), ("http", "127.0.0.1")}:
+        raise ValueError("expected an https:// URL")
+    return url
 
 
 class Settings(BaseSettings):
@@ -107,6 +116,15 @@ class Settings(BaseSettings):
     callback_secret: Secret[str] | None = Field(default=None, description="What signs them; needed with the URL.")
     kpi_s: float = Field(default=3_600, gt=0, description="How often the KPIs are rolled up.")
     console_https: bool = Field(default=False, description="Send the console's cookies over HTTPS alone.")
+    console_url: Annotated[str, AfterValidator(_secure_url)] | None = Field(
+        default=None, description="Where browsers find this server: identity providers send them back there."
+    )
+    oidc_issuer: Annotated[str, AfterValidator(_secure_url)] | None = Field(
+        default=None, description="The OpenID provider that people may sign in to the console with."
+    )
+    oidc_client_id: str | None = Field(default=None, description="Who this server is to it.")
+    oidc_client_secret: Secret[str] | None = Field(default=None, description="What proves that.")
+    oidc_claim: str = Field(default="email", description="The claim that is a reviewer's name.")
     review_lease_s: float = Field(
         default=600, gt=0, le=86_400, description="How long a review is a reviewer's who claimed it."
     )
@@ -120,9 +138,12 @@ class Settings(BaseSettings):
     repair_s: float = Field(default=5, gt=0, description="How often to look for facts that are not in the states yet.")
 
     @model_validator(mode="after")
-    def _has_both(self) -> Self:
+    def _has_all(self) -> Self:
         if (self.callback_url is None) != (self.callback_secret is None):
             raise ValueError("callback_url and callback_secret go together")
+        of_oidc = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret, self.console_url)
+        if any(of_oidc) and not all(of_oidc):
+            raise ValueError("oidc_issuer, oidc_client_id, oidc_client_secret and console_url go together")
         return self
 
     @property

@@ -102,7 +102,7 @@ async def _answer(request: Request, handler: Handler, role: Role) -> Response:
         form = await form_of(request) if request.method == "POST" else {}
         found = await services.reviewers.session(request.cookies.get(COOKIE, ""))
         if found is None:
-            return signing_in(request, said, form)
+            return signing_in(request, form)
         session, who = found
         page = Page(request, services, said, who, session.csrf, form)
         if request.method == "POST" and not hmac.compare_digest(page.field("csrf").encode(), session.csrf.encode()):
@@ -112,15 +112,27 @@ async def _answer(request: Request, handler: Handler, role: Role) -> Response:
         call_of(request).who = who.reviewer_id
         return await handler(page)
     except ServingError as error:
-        return rendered(request, said, "error.html", status=error.status, error=error, who=None, csrf="")
+        return failed(request, error)
 
 
-def signing_in(request: Request, said: Language, form: Mapping[str, Sequence[str]]) -> Response:
+def signing_in(request: Request, form: Mapping[str, Sequence[str]]) -> Response:
     """The page to sign in on; what was asked for comes after that, a form as it was filled in."""
     kept = {name: own for name, own in form.items() if name != "csrf"}
     again = {"path": request.url.path, "form": json.dumps(kept, ensure_ascii=False) if kept else ""}
-    status = 401 if kept else 200
-    return rendered(request, said, "sign_in.html", status=status, who=None, csrf="", again=again, failed=False)
+    return sign_in_page(request, again, status=401 if kept else 200)
+
+
+def sign_in_page(request: Request, again: Mapping[str, str], *, status: int, refused: bool = False) -> Response:
+    """The page to sign in on; ``again`` is the path to go on to after that, and the form to send there, as JSON."""
+    elsewhere = services_of(request).identity_provider is not None
+    values = {"who": None, "csrf": "", "again": again, "refused": refused, "elsewhere": elsewhere}
+    return rendered(request, language_of(request), "sign_in.html", status=status, **values)
+
+
+def failed(request: Request, error: ServingError) -> Response:
+    """The page of what can't be done, to whoever asked."""
+    said = language_of(request)
+    return rendered(request, said, "error.html", status=error.status, error=error, who=None, csrf="")
 
 
 def rendered(request: Request, said: Language, template: str, *, status: int = 200, **values: Any) -> Response:

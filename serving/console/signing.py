@@ -1,6 +1,7 @@
 """Signing in and out, and the choice of language."""
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -8,9 +9,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from serving.console.languages import CHINESE, ENGLISH
-from serving.console.pages import COOKIE, HEADERS, LANGUAGE_COOKIE, form_of, language_of, rendered, signing_in
+from serving.console.pages import (
+    COOKIE,
+    HEADERS,
+    LANGUAGE_COOKIE,
+    failed,
+    form_of,
+    language_of,
+    rendered,
+    sign_in_page,
+    signing_in,
+)
 from serving.deps import services_of
 from serving.errors import ForbiddenError, ServingError
+from serving.reviewers import SignedIn
 
 HOME: Final = "/console/reviews"
 _YEAR_S: Final = 365 * 24 * 3600
@@ -23,24 +35,53 @@ async def home(_: Request) -> Response:
 
 async def sign_in(request: Request) -> Response:
     """The page to sign in on, and its form."""
-    said = language_of(request)
     if request.method == "GET":
-        return signing_in(request, said, {})
+        return signing_in(request, {})
     try:
-        form = {name: values[0] for name, values in (await form_of(request)).items()}
+        form = await _form(request)
         try:
             signed_in = await services_of(request).reviewers.sign_in(form.get("name", ""), form.get("password", ""))
         except ForbiddenError:
             again = {"path": form.get("path", ""), "form": form.get("form", "")}
-            return rendered(request, said, "sign_in.html", status=403, who=None, csrf="", again=again, failed=True)
+            return sign_in_page(request, again, status=403, refused=True)
     except ServingError as error:
-        return rendered(request, said, "error.html", status=error.status, error=error, who=None, csrf="")
-    path = form.get("path", "")
-    path = path if path.startswith("/console/") and "//" not in path and path != "/console/sign-in" else HOME
+        return failed(request, error)
+    return with_session(request, _onward(request, form, signed_in.csrf), signed_in)
+
+
+async def go_on(request: Request) -> Response:
+    """On to what was asked for when the session had ended, for those who signed in again beside it."""
+    try:
+        form = await _form(request)
+        found = await services_of(request).reviewers.session(request.cookies.get(COOKIE, ""))
+    except ServingError as error:
+        return failed(request, error)
+    if found is None:
+        return sign_in_page(request, {"path": form.get("path", ""), "form": form.get("form", "")}, status=401)
+    return _onward(request, form, found[0].csrf)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    return {name: values[0] for name, values in (await form_of(request)).items()}
+
+
+def _onward(request: Request, form: Mapping[str, str], csrf: str) -> Response:
+    """On to the path that a form names; if one was filled in there, by way of a page that shows it and sends it."""
+    path = place(form.get("path", ""))
     if fields := _fields(form.get("form", "")):
-        answer = rendered(request, said, "again.html", who=None, csrf=signed_in.csrf, again_path=path, fields=fields)
-    else:
-        answer = RedirectResponse(path, 303, HEADERS)
+        said = language_of(request)
+        return rendered(request, said, "again.html", who=None, csrf=csrf, again_path=path, fields=fields)
+    return RedirectResponse(path, 303, HEADERS)
+
+
+def place(path: str) -> str:
+    """A path in the console to go on to after signing in, the desk where it is none."""
+    inside = path.startswith("/console/") and "//" not in path
+    return path if inside and not path.startswith(("/console/sign-in", "/console/oidc")) else HOME
+
+
+def with_session(request: Request, answer: Response, signed_in: SignedIn) -> Response:
+    """An answer that begins a session."""
     secure = services_of(request).console_https
     answer.set_cookie(COOKIE, signed_in.token, path="/console", httponly=True, samesite="lax", secure=secure)
     return answer
@@ -68,7 +109,7 @@ async def sign_out(request: Request) -> Response:
 
 async def choose_language(request: Request) -> Response:
     """Change the language, and go back to where that was asked."""
-    form = {name: values[0] for name, values in (await form_of(request)).items()}
+    form = await _form(request)
     path = form.get("path", "")
     answer = RedirectResponse(path if path.startswith("/console") and "//" not in path else HOME, 303, HEADERS)
     chosen = ENGLISH if form.get("language") == ENGLISH else CHINESE
@@ -79,6 +120,7 @@ async def choose_language(request: Request) -> Response:
 ROUTES: Final = [
     Route("/console", home, methods=["GET"]),
     Route("/console/sign-in", sign_in, methods=["GET", "POST"]),
+    Route("/console/sign-in/again", go_on, methods=["POST"]),
     Route("/console/sign-out", sign_out, methods=["POST"]),
     Route("/console/language", choose_language, methods=["POST"]),
 ]

@@ -88,6 +88,7 @@ REVIEWERS: Final = Table(
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("password_hash", Text),
+    Column("subject", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
     Column("n_failures", Integer, nullable=False),

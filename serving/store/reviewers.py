@@ -15,13 +15,15 @@ class Role(StrEnum):
 class Reviewer(NamedTuple):
     """A person, by the name they sign in with; ``reviewer_id`` is the pseudonym that logs and reviews have.
 
-    ``password_hash`` is Argon2's, None for one who can't sign in. ``n_failures`` counts wrong passwords in a row.
+    ``password_hash`` is Argon2's, None for one without a password. ``subject`` is whom the identity provider knows them
+    as, None for one who has not signed in there. ``n_failures`` counts wrong passwords in a row.
     """
 
     reviewer_id: str
     name: str
     role: Role
     password_hash: str | None
+    subject: str | None
     created_at: int
     disabled_at: int | None
     n_failures: int
@@ -62,7 +64,11 @@ class ReviewerStore(Protocol):
         ...
 
     async def set_password(self, name: str, password_hash: str) -> bool:
-        """Change a password and end the person's sessions; whether there is such a person."""
+        """Change a password, forget the subject and end the person's sessions; whether there is such a person."""
+        ...
+
+    async def bind(self, reviewer_id: str, subject: str) -> bool:
+        """Keep the subject of a person who has none; whether it is theirs."""
         ...
 
     async def disable(self, name: str, at: int) -> bool:

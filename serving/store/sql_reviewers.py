@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, case, delete, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, insert, or_, select, update
 
 from serving.store.database import Database
 from serving.store.desk_tables import REVIEWER_SESSIONS, REVIEWERS
@@ -47,8 +47,14 @@ class SqlReviewers:
 
     async def set_password(self, name: str, password_hash: str) -> bool:
         """See ``ReviewerStore``."""
-        changed = {"password_hash": password_hash, "n_failures": 0, "locked_until": None}
+        changed = {"password_hash": password_hash, "subject": None, "n_failures": 0, "locked_until": None}
         return await self._database.write(lambda connection: _change(connection, name, changed))
+
+    async def bind(self, reviewer_id: str, subject: str) -> bool:
+        """See ``ReviewerStore``."""
+        is_theirs = or_(_P.subject.is_(None), _P.subject == subject)
+        statement = update(REVIEWERS).where(_P.reviewer_id == reviewer_id, is_theirs).values(subject=subject)
+        return await self._database.write(lambda connection: bool(connection.execute(statement).rowcount))
 
     async def disable(self, name: str, at: int) -> bool:
         """See ``ReviewerStore``."""

@@ -266,12 +266,12 @@ def world(make_world: Callable[..., World], tmp_path: Path) -> World:
 
 
 @pytest.fixture(scope="session")
-def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
-    """Serves an app on a port of its own for as long as the context lasts, and gives its ``host:port``."""
+def listen() -> Callable[..., AbstractContextManager[str]]:
+    """Serves an app, on a port of its own unless one is given, while the context lasts, and gives its ``host:port``."""
 
     @contextmanager
-    def serving(app: FastAPI) -> Iterator[str]:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
+    def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
+        with socket.create_server(("127.0.0.1", port)) as listening:
             server = uvicorn.Server(uvicorn.Config(app, loop="uvloop", http="httptools", log_config=None))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
@@ -284,6 +284,14 @@ def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
                 thread.join()
 
     return serving
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port for what must know its own address before it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @pytest.fixture

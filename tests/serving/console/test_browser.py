@@ -9,11 +9,15 @@ import httpx2
 import pytest
 from anyio.from_thread import start_blocking_portal
 from axe_core_python.sync_playwright import Axe
+from oidc_provider_mock import run_server_in_thread
 from playwright.sync_api import expect, sync_playwright
+from pydantic import Secret
 
 from serving.reviewers import Reviewers
 from serving.store.reviewers import Role
 from serving.store.stores import open_stores
+
+pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config")  # what the OpenID provider calls of its library
 
 PASSWORD = "correct horse battery"
 PAGES = ["reviews", "queue", "users", "overview", "models", "policy", "people", "design"]
@@ -220,6 +224,48 @@ def test_a_session_that_ends_mid_decision_loses_nothing(site, open_page):
     page.get_by_role("button", name="继续提交").click()
     expect(page.get_by_text("今天已审 1 条")).to_be_visible()
     assert site.reviews("decided")[0]["judgement"]["text"] == "写了很久的说明"
+
+
+def test_the_organisation_s_account_signs_in_and_loses_nothing_either(browser, world, listen, free_port, eventually):
+    world.registry.release()
+    world.registry.release_quality()
+    with start_blocking_portal() as portal:
+        portal.call(add_people, world.settings)
+    with run_server_in_thread() as provider:  # on localhost: another site than the console's
+        issuer, url = f"http://localhost:{provider.server_port}", f"http://127.0.0.1:{free_port}"
+        httpx2.put(f"{issuer}/users/s-1", json={"preferred_username": "lin"}).raise_for_status()
+        oidc = {"oidc_issuer": issuer, "oidc_client_id": "m", "oidc_client_secret": Secret("s"), "console_url": url}
+        app = world.app(review_sample_share=0, review_second_share=0, oidc_claim="preferred_username", **oidc)
+        with listen(app, free_port) as place, browser.new_context() as context:
+            site = Site(f"http://{place}", eventually, world)
+            site.put("n0")
+            site.wait(1)
+            page = context.new_page()
+            page.goto(f"{url}/console/queue")
+            assert Axe().run(page)["violations"] == []
+            page.get_by_role("link", name="用单位账号登录").click()
+            vouch(page)
+            expect(page.get_by_role("heading", name="队列")).to_be_visible()
+            page.goto(f"{url}/console/reviews")
+            page.keyboard.press("n")
+            page.get_by_label("说明（可选）").fill("写了很久的说明")
+            context.clear_cookies()
+            page.get_by_role("button", name=re.compile("维持")).click()
+            assert Axe().run(page)["violations"] == []
+            with context.expect_page() as opened:
+                page.get_by_role("link", name="在新标签页用单位账号登录").click()
+            vouch(opened.value)
+            expect(opened.value.get_by_role("heading", name="审核台")).to_be_visible()
+            page.get_by_role("button", name="登录好了，继续").click()
+            page.get_by_role("button", name="继续提交").click()
+            expect(page.get_by_text("今天已审 1 条")).to_be_visible()
+            assert site.reviews("decided")[0]["judgement"]["text"] == "写了很久的说明"
+
+
+def vouch(page):
+    """Sign in at the provider."""
+    page.get_by_placeholder("sub").fill("s-1")
+    page.get_by_role("button", name="Authorize").click()
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""Signing in with the organisation's account: to the identity provider, and back."""
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from serving.console.pages import HEADERS, failed, language_of
+from serving.console.signing import place, with_session
+from serving.deps import services_of
+from serving.errors import ForbiddenError, NotFoundError, NotReadyError, ServingError
+
+if TYPE_CHECKING:
+    from serving.oidc import IdentityProvider  # it needs more than is installed where nobody signs in this way
+
+ATTEMPT_COOKIE: Final = "mingjian_oidc"
+_PATH: Final = "/console/oidc"
+_ATTEMPT_S: Final = 600
+
+
+async def leave(request: Request) -> Response:
+    """To the provider; the browser keeps what the way back needs."""
+    try:
+        url, kept = await _provider(request).begin()
+    except ServingError as error:
+        return _failed(request, error)
+    answer = RedirectResponse(url, 303, HEADERS)
+    value = urlencode({**kept, "path": place(request.query_params.get("path", ""))})
+    secure = services_of(request).console_https
+    answer.set_cookie(
+        ATTEMPT_COOKIE, value, max_age=_ATTEMPT_S, path=_PATH, httponly=True, samesite="lax", secure=secure
+    )
+    return answer
+
+
+async def come_back(request: Request) -> Response:
+    """From the provider, which says who it is."""
+    asked, kept = request.query_params, dict(parse_qsl(request.cookies.get(ATTEMPT_COOKIE, "")))
+    try:
+        identity = await _provider(request).finish(kept, state=asked.get("state", ""), code=asked.get("code", ""))
+        signed_in = await services_of(request).reviewers.sign_in_as(identity)
+    except ServingError as error:
+        answer = _failed(request, error)
+    else:
+        answer = with_session(request, RedirectResponse(place(kept.get("path", "")), 303, HEADERS), signed_in)
+    answer.delete_cookie(ATTEMPT_COOKIE, path=_PATH)
+    return answer
+
+
+def _provider(request: Request) -> "IdentityProvider":
+    provider = services_of(request).identity_provider
+    if provider is None:
+        raise NotFoundError("no identity provider is set")
+    return provider
+
+
+def _failed(request: Request, error: ServingError) -> Response:
+    """The page that says why nobody was signed in, in the language that was chosen."""
+    said = language_of(request)
+    if isinstance(error, ForbiddenError):
+        refused = said.say("单位账号没有登录成功：它不在审核人员之列、已停用，或登录没有完成。请联系管理员。")
+        error = ForbiddenError(f"{refused} ({error.detail})")
+    elif isinstance(error, NotReadyError):
+        error = NotReadyError(said.say("单位的身份服务没有应答，请稍后再试。"))
+    return failed(request, error)
+
+
+ROUTES: Final = [
+    Route(_PATH, leave, methods=["GET"]),
+    Route(f"{_PATH}/callback", come_back, methods=["GET"]),
+]
