@@ -110,8 +110,6 @@ def test_the_policy_page_names_every_fact_code_and_word() -> None:
     of_users = {windows.get(name, name) for name in USER_FACTS if name not in CATALOGUE}
     assert (of_users | {*NOTE_FACTS, "probability.<label>"}) - said == set()
     assert [one for one, words in WORDS.items() if f"`{one}` {words.zh}" not in page] == []
-    waiting = {fact.name for fact in NOTE_FACTS.values() if fact.waits_for}
-    assert waiting == {*re.findall(r"^\| `(\w+)` .*\*\*always, in this version\*\* \|$", page, re.MULTILINE)}
     part = page.partition("## What is refused")[2].partition("\n## ")[0]
     assert {*re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)} == {*get_args(Code)}
 

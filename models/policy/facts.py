@@ -18,6 +18,9 @@ ENGAGEMENT: Final = ("like", "collect", "comment", "share", "follow")
 TIER_CODES: Final = {tier: code for code, tier in enumerate(Tier)}
 """A tier as a fact: a higher one has the higher number."""
 
+MAX_REACH: Final = 100_000
+"""Whom a note reaches is counted up to here."""
+
 LABEL: Final = "probability."
 """What the name of a fact about one label begins with; the label's name follows."""
 
@@ -26,8 +29,7 @@ LABEL: Final = "probability."
 class Fact:
     """What a condition may be about; its values lie between ``low`` and ``high``.
 
-    ``is_spending`` where it tells how much a user spends, ``is_tier`` where its values are tiers. ``waits_for`` says
-    what a fact that is unknown for everyone in this version waits for.
+    ``is_spending`` where it tells how much a user spends, ``is_tier`` where its values are tiers.
     """
 
     name: str
@@ -38,7 +40,6 @@ class Fact:
     high: float = inf
     is_spending: bool = False
     is_tier: bool = False
-    waits_for: str | None = None
 
 
 def _of_feature(name: str) -> Fact:
@@ -90,7 +91,7 @@ NOTE_FACTS: Final[Mapping[str, Fact]] = {
         Fact("author_tier", "tier", "the policy's tiers, over the author's state", "author not given", is_tier=True),
         Fact("author_credibility", "0 to 1", "how often people found the author's notes sound", "none was reviewed",
              high=1),
-        Fact("reach", "users", "who saw the note", "always, for now", waits_for="a tally of events by note"),
+        Fact("reach", "users", "users with an event on the note", "the note is not stored", high=MAX_REACH),
         Fact("n_reports", "reports", "users who reported the note", "the note is not stored"),
     )
 }  # fmt: skip

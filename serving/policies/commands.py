@@ -10,7 +10,6 @@ from models.pointer import pointer_path
 from models.policy.diff import diff
 from models.policy.errors import PolicyError
 from models.policy.evaluation import PolicyEvaluator
-from models.policy.facts import note_fact
 from models.policy.policy import Policy
 from models.policy.populations import markdown
 from models.policy.schema import read_policy
@@ -47,13 +46,6 @@ def _check(_: Settings, options: argparse.Namespace) -> None:
     policy = _read(options.file)
     n_rules = len(policy.tiers) + len(policy.stages) + len(policy.notes)
     print(f"{options.file} is a policy: {n_rules} rules, {len(policy.actions)} actions, version {policy.version}")
-    for rule in policy.notes:
-        facts = (note_fact(name) for one in rule.when for name in (one.fact, one.other) if name)
-        waiting = {f"{fact.name} ({fact.waits_for})" for fact in facts if fact and fact.waits_for}
-        if waiting:
-            print(
-                f"{options.file}:{rule.line}: {rule.name} does not fire yet: it waits for {', '.join(sorted(waiting))}"
-            )
 
 
 def _diff(settings: Settings, options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from features.user import Seen
 from models.policy.evaluation import Codes, PolicyEvaluator
-from models.policy.facts import TIER_CODES
+from models.policy.facts import MAX_REACH, TIER_CODES
 from models.policy.note_facts import NoteKnown, note_facts
 from models.policy.policy import Policy, Rule
 from models.policy.words import Tier
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _TIER: Final = "author_tier"
 _CREDIBILITY: Final = "author_credibility"
+_REACH: Final = "reach"
 _REPORTS: Final = "n_reports"
 _TIERS: Final = {code: tier for tier, code in TIER_CODES.items()}
 
@@ -49,8 +50,8 @@ class Decided(NamedTuple):
 class NoteDeciding:
     """Decides about notes; it reads and changes nothing.
 
-    The tier of a note's author is read from the author's state, who reported a note from the journal, and how credible
-    its author is from what reviewers decided. Who saw a note nobody tallies yet: no rule that asks for it fires.
+    The tier of a note's author is read from the author's state, whom a note reached and who reported it from the
+    journal, and how credible its author is from what reviewers decided.
     """
 
     def __init__(self, policies: Policies, sources: "Sources", *, metrics: Metrics) -> None:
@@ -93,18 +94,21 @@ async def with_facts(
     policy: PolicyEvaluator, sources: Sources, notes: Sequence[NoteToDecide], as_of: int
 ) -> Sequence[NoteToDecide]:
     """The notes with what the stores say of them, where the policy asks for it: their authors' tiers by this policy and
-    their credibility, and how many users reported them.
+    their credibility, and how many users they reached and who reported them.
 
     StoreError where a store can't be reached.
     """
     author_ids = sorted({one.author_id for one in notes if one.author_id is not None})
     note_ids = {one.note_id for one in notes if one.note_id is not None}
-    tiers, credible, reports = dict[str, float](), dict[str, float](), dict[str, int]()
+    tiers, credible = dict[str, float](), dict[str, float]()
+    reach, reports = dict[str, int](), dict[str, int]()
     if _TIER in policy.note_facts and author_ids:
         seen = Seen(await sources.folder.states_at(author_ids, as_of), as_of)
         tiers = dict(zip(author_ids, policy.author_tiers(seen).tolist(), strict=True))
     if _CREDIBILITY in policy.note_facts and author_ids:
         credible = await sources.reviews.credibility(author_ids)
+    if _REACH in policy.note_facts and note_ids:
+        reach = await sources.reviews.reach(note_ids, most=MAX_REACH)
     if _REPORTS in policy.note_facts and note_ids:
         reports = dict.fromkeys(note_ids, 0) | await sources.reviews.n_reports(note_ids)
     return [
@@ -113,6 +117,7 @@ async def with_facts(
             {
                 _TIER: tiers.get(one.author_id or ""),
                 _CREDIBILITY: credible.get(one.author_id or ""),
+                _REACH: reach.get(one.note_id or ""),
                 _REPORTS: reports.get(one.note_id or ""),
             },
         )

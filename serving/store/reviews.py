@@ -283,6 +283,10 @@ class ReviewStore(Protocol):
         """Users who reported a note before an instant."""
         ...
 
+    async def reach(self, note_ids: Collection[str], *, most: int) -> dict[str, int]:
+        """How many users have an event on each of these notes, counted up to ``most``."""
+        ...
+
     async def n_reports(self, note_ids: Collection[str]) -> dict[str, int]:
         """How many users reported each of these notes that anyone did."""
         ...

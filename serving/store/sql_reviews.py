@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, case, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Text, case, column, delete, func, select, tuple_, update, values
 
 from models.policy.words import SHOWN
 from serving.store.database import Database
@@ -178,6 +178,15 @@ class SqlReviews:
         return await self._database.read(
             lambda connection: [*connection.scalars(statement.order_by(f.user_id))], many=True
         )
+
+    async def reach(self, note_ids: Collection[str], *, most: int) -> dict[str, int]:
+        """See ``ReviewStore``."""
+        asked = values(column("note_id", Text)).data([(one,) for one in note_ids]).cte("asked")
+        users = select(FACTS.c.user_id).where(FACTS.c.note_id == asked.c.note_id).distinct().limit(most)
+        n_users = select(func.count()).select_from(users.correlate(asked).subquery()).scalar_subquery()
+        statement = select(asked.c.note_id, n_users)
+        rows = await self._database.read(lambda there: there.execute(statement).all(), many=len(note_ids) >= MANY_USERS)
+        return dict(map(tuple, rows))
 
     async def n_reports(self, note_ids: Collection[str]) -> dict[str, int]:
         """See ``ReviewStore``."""

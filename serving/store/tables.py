@@ -58,6 +58,13 @@ FACTS: Final = Table(
         sqlite_where=text("recommendation_id IS NOT NULL"),
         postgresql_where=text("recommendation_id IS NOT NULL"),
     ),
+    Index(
+        "ix_facts_note_id",
+        "note_id",
+        "user_id",
+        sqlite_where=text("note_id IS NOT NULL"),
+        postgresql_where=text("note_id IS NOT NULL"),
+    ),
     Index("ix_facts_reports", "seq", sqlite_where=IS_REPORT, postgresql_where=IS_REPORT),
     Index("ix_facts_reported_note_id", "note_id", sqlite_where=IS_REPORT, postgresql_where=IS_REPORT),
     Index("ix_facts_hides", "user_id", "seq", sqlite_where=IS_HIDE, postgresql_where=IS_HIDE),

@@ -30,12 +30,10 @@ def run(capsys):
     return run
 
 
-def test_a_good_file_is_checked_and_rules_that_wait_are_named(policy_file, run):
+def test_a_good_file_is_checked(policy_file, run):
     status, out, err = run("check", policy_file())
-    first, *waiting = out.splitlines()
     assert (status, err) == (0, "")
-    assert first.endswith(f"21 rules, 8 actions, version {shipped_policy().version}")
-    assert [line.split(": ")[1].split()[0] for line in waiting] == ["wide_and_doubtful"]
+    assert out.endswith(f"21 rules, 8 actions, version {shipped_policy().version}\n")
 
 
 def test_a_bad_file_is_one_line_a_problem_with_exit_2(policy_file, run):

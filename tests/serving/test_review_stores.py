@@ -13,6 +13,7 @@ import pytest
 
 from serving.reviewers import Reviewers
 from serving.settings import Settings
+from serving.store.journal import Fact, FactType
 from serving.store.notes import Note
 from serving.store.reviewers import ReviewerSession, Role
 from serving.store.reviews import After, Claim, Judgement, NewReview, Origin, Outcome, ReviewQuery, ReviewState
@@ -148,6 +149,19 @@ async def test_what_was_done_long_ago_goes_a_little_at_a_time(reviews):
     assert [await reviews.retire_changes(5, limit=2) for _ in range(3)] == [2, 1, 0]
     found = [one.what for note_id in "abc" for one in await reviews.changes(new(note_id).review_id)]
     assert found == ["claim"]
+
+
+@pytest.mark.anyio
+async def test_whom_a_note_reached_is_counted_once_each_up_to_a_limit(reviews, journal):
+    def event(user_id, note_id, kind="read"):
+        return Fact(FactType.EVENT, user_id, 1, received_at=1, event=kind, note_id=note_id)
+
+    await journal.append(
+        [event("u1", "a"), event("u1", "a", "like"), event("u2", "a"), event("u3", "a"), event("u3", "b")]
+    )
+    await journal.append([event("u4", None, "open")])
+    assert await reviews.reach({"a", "b", "unseen"}, most=9) == {"a": 3, "b": 1, "unseen": 0}
+    assert await reviews.reach({"a", "b"}, most=2) == {"a": 2, "b": 1}
 
 
 @pytest.mark.anyio

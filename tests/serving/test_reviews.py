@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from serving.policies.live import shipped_policy
 from serving.reviews.agreement import Agreement, agreement
 
 SPAM = {"title": "微信", "body": "微信微信微信微信"}
@@ -278,6 +279,23 @@ def test_reports_and_what_reviewers_decided_before_count_in_the_next_decision(de
     for number in range(5):
         desk.report("other author", f"u{number}", f"o{number}")
     assert decision("other author")[0] == "review"
+
+
+def test_a_doubtful_note_is_for_a_person_once_it_reached_many(desk, event):
+    rule, easier = '"reach >= 10000", "harm_probability >= 0.3"', '"reach >= 3"'
+    content = shipped_policy().content.replace(rule, easier)
+    version = desk.client.post("/v1/policies", json={"content": content, "why": "x"}).json()["version"]
+    desk.client.post("/v1/policies:activate", json={"version": version, "why": "x"})
+    desk.put("n", SOUND)
+
+    def rule_after(*user_ids):
+        events = [event(user_id, event="read", note_id="n") for user_id in user_ids]
+        assert desk.client.post("/v1/events", json={"events": events}).status_code == 200
+        scored = desk.client.post("/v1/notes:score", json={"notes": [{"note_id": "n"}]}).json()
+        return scored["results"][0]["decision_rule"]["rule"]
+
+    assert rule_after("u1", "u1", "u2") != "wide_and_doubtful"
+    assert rule_after("u3") == "wide_and_doubtful"
 
 
 def test_reviews_go_with_their_note_and_what_was_done_stays(desk):
