@@ -1,15 +1,15 @@
 # The only list of commands. Each works from a fresh clone: it makes the environment it needs first.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# CI runs everything; a developer's `make test` leaves out what is marked slow.
-MARK := $(if $(CI),,-m "not slow")
+# CI runs everything and measures coverage; a developer's `make test` leaves out what is marked slow.
+TESTS := -n auto --dist worksteal $(if $(CI),--cov --cov-report=term,-m "not slow")
 
 .PHONY: demo test check lint bench docs clean
 demo: .venv/.demo  ## train, release and serve the models on a synthetic community
 	@$(BIN)/python demo.py
 
-test: .venv/.dev  ## run the tests
-	$(BIN)/python -m pytest $(MARK) --cov --cov-report=term
+test: .venv/.dev  ## run the tests, on every core
+	$(BIN)/python -m pytest $(TESTS)
 
 check: lint test  ## everything that a commit must pass
 

@@ -97,6 +97,7 @@ class Slots:
         self._slots = {(task.model, role): _Slot(task, role) for task in tasks for role in ROLES}
         self._metrics = metrics
         self._clock = clock
+        self._following = asyncio.Lock()
         for slot in self._slots.values():
             metrics.slot_live.labels(**_where(slot)).set(0)
             metrics.slot_refused.labels(**_where(slot)).set(0)
@@ -130,19 +131,23 @@ class Slots:
         return (slot.refusal for slot in self._slots.values() if slot.refusal)
 
     async def follow(self) -> None:
-        """Look at each pointer; load and swap where one changed."""
-        for slot in self._slots.values():
-            text = _read(pointer_path(self._bundles, slot.task.model, slot.role))
-            changed = text != slot.pointer_text
-            if not changed and not slot.try_again:
-                continue
-            slot.pointer_text, slot.try_again = text, False
-            if changed:
-                self._set_refusal(slot, None)
-            if text is None:
-                _log.warning("pointer removed, the model serves on", extra=_where(slot))
-            else:
-                await self._try(slot, text)
+        """Look at each pointer; load and swap where one changed. Who asks meanwhile waits for that, too."""
+        async with self._following:
+            for slot in self._slots.values():
+                await self._follow(slot)
+
+    async def _follow(self, slot: _Slot) -> None:
+        text = _read(pointer_path(self._bundles, slot.task.model, slot.role))
+        changed = text != slot.pointer_text
+        if not changed and not slot.try_again:
+            return
+        slot.pointer_text, slot.try_again = text, False
+        if changed:
+            self._set_refusal(slot, None)
+        if text is None:
+            _log.warning("pointer removed, the model serves on", extra=_where(slot))
+        else:
+            await self._try(slot, text)
 
     async def _try(self, slot: _Slot, text: str) -> None:
         digest = None

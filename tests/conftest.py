@@ -19,6 +19,7 @@ import redis
 
 from features.user import CHURN_FEATURES, KIND_FEATURES
 from models.bundle import Bundle
+from serving.store.postgres import open_postgres
 from training.churn.export import export_churn
 from training.churn.fitting import Choice, HorizonFit, fit_linear, fit_trees
 from training.churn.recipe import ChurnModel
@@ -75,11 +76,52 @@ def new_database(postgres: Callable[..., list[Any]]) -> Callable[[], AbstractCon
     return making
 
 
-@pytest.fixture
-def postgres_url(new_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
-    """An empty database of the test's own."""
+_KEEP_AS_MADE = """
+    DO $$ DECLARE name text; BEGIN
+        CREATE SCHEMA made;
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+            EXECUTE format('CREATE TABLE made.%1$I AS TABLE public.%1$I', name);
+        END LOOP;
+    END $$
+"""
+_MAKE_AS_NEW = """
+    DO $$ DECLARE name text; used boolean; BEGIN
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid();
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'made' LOOP
+            EXECUTE format('SELECT EXISTS (TABLE public.%I)', name) INTO used;
+            IF used THEN
+                EXECUTE format('TRUNCATE public.%1$I; INSERT INTO public.%1$I TABLE made.%1$I', name);
+            END IF;
+        END LOOP;
+        FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' LOOP
+            EXECUTE format('ALTER SEQUENCE public.%I RESTART', name);
+        END LOOP;
+    END $$
+"""
+
+
+@pytest.fixture(scope="session")
+def migrated_database(
+    postgres: Callable[..., list[Any]], new_database: Callable[[], AbstractContextManager[str]]
+) -> Iterator[str]:
+    """A database with its tables, which tests use in turn: to make one takes longer than most tests."""
+
+    async def migrate(url: str) -> None:
+        async with open_postgres(url, timeout_s=30):
+            pass
+
     with new_database() as url:
+        asyncio.run(migrate(url))
+        postgres(_KEEP_AS_MADE, url)
         yield url
+
+
+@pytest.fixture
+def postgres_url(postgres: Callable[..., list[Any]], migrated_database: str) -> str:
+    """A database that is the test's own for as long as it runs, with its tables, as if it had just been made."""
+    postgres(_MAKE_AS_NEW, migrated_database)
+    return migrated_database
 
 
 @pytest.fixture(scope="session")

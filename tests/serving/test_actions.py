@@ -124,6 +124,7 @@ def test_an_erased_user_is_assigned_nothing_and_leaves_nothing(client, assign):
     assert client.get("/v1/users/u1").status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("effect", "verdict"), [(0.25, "helps"), (0.0, "cant_tell_yet"), (-0.25, "harms")])
 def test_a_planted_effect_is_found_and_none_is_not(world, effect, verdict):
     world.registry.release()

@@ -148,6 +148,7 @@ def test_redis_gone(own_redis, opened, event, eventually):
     require_recovery(eventually, client, before)
 
 
+@pytest.mark.slow
 def test_redis_slow(own_redis, proxy, opened, event, eventually):
     slow = proxy(own_redis.port)
     client = opened(TIMEOUT_S, state_url=redis_at(slow.port))
@@ -230,6 +231,7 @@ def port_of(url):
     return PostgresDsn(url).hosts()[0]["port"] or 5432
 
 
+@pytest.mark.slow
 def test_postgres_slow(postgres_url, proxy, opened, event, eventually):
     slow = proxy(port_of(postgres_url))
     client = opened(TIMEOUT_S, journal_url=postgres_through(slow, postgres_url))

@@ -21,10 +21,14 @@ ROUTES = {
 """Routes that read a body, each with one that it knows."""
 
 
-@pytest.fixture(autouse=True)
-def quality(world):
-    """Notes can be scored too."""
+@pytest.fixture(scope="module")
+def client(make_world, tmp_path_factory):
+    """A client of one app for all: nothing that is refused may leave it any different."""
+    world = make_world(tmp_path_factory.mktemp("hostile"))
+    world.registry.release()
     world.registry.release_quality()
+    with world.open() as client:
+        yield client
 
 
 def send(client, path, content, **headers):

@@ -200,11 +200,11 @@ def test_infinity_is_refused_in_bytes_too(client, features):
 @pytest.mark.parametrize(
     ("content", "encoding", "status"),
     [
-        (gzip.compress(json.dumps(request(ROW)).encode()), "gzip", 200),
-        (gzip.compress(json.dumps(request(ROW)).encode())[:-9], "gzip", 400),
+        (gzip.compress(json.dumps(request(ROW)).encode(), mtime=0), "gzip", 200),
+        (gzip.compress(json.dumps(request(ROW)).encode(), mtime=0)[:-9], "gzip", 400),
         (b"no gzip", "gzip", 400),
         (b"{}", "br", 400),
-        (gzip.compress(b" " * (1 << 24)), "gzip", 413),
+        (gzip.compress(b" " * (1 << 24), mtime=0), "gzip", 413),
     ],
 )
 def test_a_compressed_body_is_read_up_to_the_limit_of_all_bodies(client, content, encoding, status):

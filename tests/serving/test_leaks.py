@@ -11,6 +11,7 @@ import socket
 import sqlite3
 from contextlib import closing
 
+import pytest
 from fastapi.routing import iter_route_contexts
 
 from serving.app import create_app
@@ -71,6 +72,7 @@ def exercise(send):
     return statuses
 
 
+@pytest.mark.slow
 def test_nothing_is_logged_of_what_an_app_is_sent(world, client, monkeypatch):
     world.registry.release_quality()
     client.portal.call(client.app.state.services.slots.follow)
@@ -101,6 +103,7 @@ def test_the_watch_over_every_test_sees_what_is_logged(nothing_planted_is_logged
     nothing_planted_is_logged.truncate(0)
 
 
+@pytest.mark.slow
 def test_nothing_is_logged_of_what_a_server_process_is_sent(serve, data_dir, monkeypatch):
     for name, value in {"OPEN_ACCESS": "true", "LOG_LEVEL": "DEBUG", "STORE_TIMEOUT_S": "0.2"}.items():
         monkeypatch.setenv(f"MINGJIAN_{name}", value)

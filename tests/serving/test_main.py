@@ -318,6 +318,7 @@ def held_of(needle, folder):
     return tables | {one.name for one in folder.glob("mingjian.db*") if needle.encode() in one.read_bytes()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.1])
 def test_killed_during_an_erasure_the_next_start_completes_it(serve, data_dir, monkeypatch, eventually, delay_s):
     monkeypatch.setenv("MINGJIAN_OPEN_ACCESS", "true")

@@ -1,5 +1,7 @@
 """The migrations leave the tables that the code reads."""
 
+import asyncio
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -28,12 +30,15 @@ def test_migrations_give_the_tables_of_the_metadata(connection):
     require_same_tables(connection)
 
 
-@pytest.mark.anyio
-async def test_postgres_gets_the_same_tables_by_the_same_migrations(postgres_url):
-    engine = create_async_engine(postgres_url.replace("postgresql", "postgresql+asyncpg", 1))
-    async with engine.begin() as connection:
-        await connection.run_sync(require_same_tables)
-    await engine.dispose()
+def test_postgres_gets_the_same_tables_by_the_same_migrations(new_database):
+    async def require(url):
+        engine = create_async_engine(url.replace("postgresql", "postgresql+asyncpg", 1))
+        async with engine.begin() as connection:
+            await connection.run_sync(require_same_tables)
+        await engine.dispose()
+
+    with new_database() as url:
+        asyncio.run(require(url))
 
 
 def test_migrating_again_changes_nothing(connection):

@@ -106,6 +106,7 @@ async def test_pages_meet_every_note_once_in_order(keep, scores, sort, descendin
     assert {one.note_id for one in met} == {*await ids(scores, max_quality=3)}
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_page_stops_looking_where_matches_are_rare(keep, scores):
     new = [score(f"n{n:04}", n / 100, author_id="rare" if n == 0 else "usual") for n in range(5_500)]

@@ -287,6 +287,7 @@ def filled(site):
     site.eventually(lambda: httpx2.get(f"{site.url}/v1/kpis").json()["days"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_is_for_everyone_and_fits(site, open_page, filled, scheme, width):
@@ -301,6 +302,7 @@ def test_every_page_is_for_everyone_and_fits(site, open_page, filled, scheme, wi
         assert page.evaluate("document.scrollingElement.scrollWidth <= window.innerWidth"), name
 
 
+@pytest.mark.slow
 def test_a_page_weighs_little(site, open_page, filled):
     page, weighed = open_page(), []
     page.on("response", lambda answer: weighed.append(len(answer.body())))

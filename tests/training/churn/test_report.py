@@ -122,6 +122,7 @@ def test_the_tables_of_the_card_are_rectangular(card: str) -> None:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+@pytest.mark.slow
 def test_every_plot_is_a_png_of_a_readable_size(run: ChurnRun) -> None:
     plots = {
         path.name: run.record().files[str(path)] for path in map(Path, run.record().files) if path.suffix == ".png"

@@ -21,6 +21,7 @@ def config_file(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_recommender_is_trained_registered_and_promoted_if_it_holds_its_own(
     walks: Path, config_file: Path, home: Path, registry: Registry, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -30,6 +30,7 @@ def test_the_model_finds_the_usual_successors(walked: RecommendTraining) -> None
     assert found.keys() == {"model", "popularity", "item_knn", "als"}
 
 
+@pytest.mark.slow
 def test_shuffled_note_ids_give_identical_figures(
     train_on: Train, community: Callable[..., Path], walked: RecommendTraining
 ) -> None:
@@ -38,6 +39,7 @@ def test_shuffled_note_ids_give_identical_figures(
     assert figures(renamed) == figures(walked)
 
 
+@pytest.mark.slow
 def test_the_same_log_gives_the_same_bundle(
     train_on: Train, walks: Path, walked: RecommendTraining, tmp_path: Path
 ) -> None:
@@ -45,6 +47,7 @@ def test_the_same_log_gives_the_same_bundle(
     assert first.digest == second.digest
 
 
+@pytest.mark.slow
 def test_the_step_that_is_asked_for_teaches_nothing(
     train_on: Train, community: Callable[..., Path], walked: RecommendTraining
 ) -> None:

@@ -46,6 +46,7 @@ def source() -> SequenceSource:
     return SequenceSource(open_session(graph), N_NOTES)
 
 
+@pytest.mark.slow
 def test_it_learns_what_two_notes_together_say(source: SequenceSource) -> None:
     asked = [one[:9] for one in turns(200, seed=2)]
     found = source.propose(Histories.of(asked), n_notes=N_NOTES)
