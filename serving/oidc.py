@@ -18,6 +18,7 @@ from serving.errors import ForbiddenError, NotReadyError
 from serving.reviewers import Identity
 
 TIMEOUT_S: Final = 5
+_KEPT: Final = ("state", "nonce", "code_verifier")
 _VERIFIED: Final = (True, "true")
 """As providers write it."""
 
@@ -50,7 +51,7 @@ class IdentityProvider:
         """
         with _told():
             begun = await self._client.create_authorization_url(self._redirect_uri)
-        return begun["url"], {name: begun[name] for name in ("state", "nonce", "code_verifier")}
+        return begun["url"], {name: begun[name] for name in _KEPT}
 
     async def finish(self, kept: Mapping[str, str], *, state: str, code: str) -> Identity:
         """Whom the provider vouches for, by what the browser kept and what the provider sent it back with.
@@ -58,7 +59,8 @@ class IdentityProvider:
         ForbiddenError for one that began elsewhere, a code or a token that is not good, or a name that the provider
         does not vouch for; NotReadyError where it does not answer.
         """
-        if not state or not hmac.compare_digest(kept.get("state", "").encode(), state.encode()):
+        is_whole = all(kept.get(name) for name in _KEPT)
+        if not is_whole or not hmac.compare_digest(kept["state"].encode(), state.encode()):
             raise ForbiddenError("this sign-in was not begun in this browser, or too long ago")
         expected = {
             "iss": {"essential": True, "value": self._issuer},
