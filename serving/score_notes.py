@@ -1,5 +1,7 @@
 """Scores every stored note, block by block, into the scores that lists are made of, and opens the reviews it asks for.
 
+Notes that feeds show and no longer should, or the other way round, are left to the servers to read again.
+
 A block is scored and stored whole. A run that was stopped is simply run again: it starts over, and notes that it had
 reached get the same scores.
 """
@@ -9,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
+from models.policy.words import SHOWN
 from models.quality.scorer import QualityScorer
 from serving.folding import Folder
 from serving.instants import Clock
@@ -50,7 +53,9 @@ async def score_notes(settings: Settings, *, clock: Clock) -> AsyncIterator[tupl
                     replace(one, rule=rule, tier=tier)
                     for one, rule, tier in zip(scores, decided.rules, decided.tiers, strict=True)
                 ]
-                await opening.look(ruled, model, decided.policy)
+                verdicts = await opening.look(ruled, model, decided.policy)
+                said = {one.note.note_id: verdicts.get(one.note.note_id, one.decision) for one in ruled}
+                await stores.catalogue.read_again({note_id: verdict not in SHOWN for note_id, verdict in said.items()})
                 await stores.note_scores.put_many(run, [_new_score(model.scorer, one) for one in ruled])
                 n_scored += len(block)
                 yield n_scored, max(n_scored, n_notes)

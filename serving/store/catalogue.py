@@ -1,6 +1,6 @@
 """What a recommender is told of the stored notes: each change in turn, with what the models read in a note."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -60,6 +60,10 @@ class CatalogueStore(Protocol):
 
     async def put_read(self, read_by: str, notes: Sequence[NoteRead]) -> None:
         """Keep what models read in notes, but for notes that have changed since."""
+        ...
+
+    async def read_again(self, withheld: Mapping[str, bool]) -> None:
+        """Have those stored notes read again of which the catalogue does not say what is given here."""
         ...
 
     async def hashes(self, note_ids: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Changes of notes in SQL. A note that goes leaves a hash of its id: models that know it show it no more."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
@@ -53,6 +53,10 @@ class SqlCatalogue:
         """See ``CatalogueStore``."""
         await self._database.write(lambda connection: _put_read(connection, read_by, notes))
 
+    async def read_again(self, withheld: Mapping[str, bool]) -> None:
+        """See ``CatalogueStore``."""
+        await self._database.write(lambda connection: _read_again(connection, withheld))
+
     async def hashes(self, note_ids: Sequence[str]) -> list[str]:
         """See ``CatalogueStore``."""
         return await self._database.read(lambda there: [salted_hash(there, one) for one in note_ids], many=True)
@@ -102,6 +106,14 @@ def _unread(connection: Connection, read_by: str, limit: int) -> list[Unread]:
 
 def _notes_to_read() -> Select[Any]:
     return select(_C.note_no, _C.change_no, NOTES.c.note_id).join(NOTES, NOTES.c.note_no == _C.note_no)
+
+
+def _read_again(connection: Connection, withheld: Mapping[str, bool]) -> None:
+    for said in (True, False):
+        note_ids = [note_id for note_id, now in withheld.items() if now is not said]
+        numbers = select(NOTES.c.note_no).where(NOTES.c.note_id.in_(note_ids))
+        of_old = _C.note_no.in_(numbers), _C.withheld == said, _C.read_by.is_not(None)
+        connection.execute(update(CATALOGUE).where(*of_old).values(read_by=None))
 
 
 def _put_read(connection: Connection, read_by: str, notes: Sequence[NoteRead]) -> None:

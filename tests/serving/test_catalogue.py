@@ -3,6 +3,10 @@
 import pytest
 
 from models.recommend.vectors import DIMENSIONS
+from serving.__main__ import main
+from serving.policies.live import shipped_policy
+
+SHIPPED = shipped_policy().content
 
 HILLS = ("周末爬山", "周末和朋友去爬山，山顶看日出，路线和装备都写在这里。")
 CLIMB = ("爬山路线", "周末爬山看日出的路线和装备，和朋友一起去山顶。")
@@ -120,3 +124,24 @@ def test_notes_by_key_opinion_consumers_are_known_as_theirs(client, put, eventua
     eventually(lambda: catalogue_of(client).number("theirs") is not None)
     eventually(lambda: catalogue_of(client).shelf().by_koc[number(client, "theirs")])
     assert not catalogue_of(client).shelf().by_koc[number(client, "other")]
+
+
+def test_feeds_follow_another_policy_once_notes_are_scored_under_it(world, client, put, eventually, monkeypatch):
+    monkeypatch.setenv("MINGJIAN_DATA_DIR", str(world.settings.data_dir))
+    world.registry.release_quality()
+    put("hill", HILLS)
+    put("new", CLIMB)
+
+    def is_shown():
+        return "new" in [one["note_id"] for one in client.get("/v1/notes/hill/similar").json().get("results", [])]
+
+    def activate(content):
+        version = client.post("/v1/policies", json={"content": content, "why": "x"}).json()["version"]
+        assert client.post("/v1/policies:activate", json={"version": version, "why": "x"}).status_code == 200
+
+    eventually(is_shown)
+    everything_waits = SHIPPED.replace('"reach >= 10000", "harm_probability >= 0.3"', '"reach <= 100"')
+    for content, expected in ((everything_waits, False), (SHIPPED, True)):
+        activate(content)
+        assert main(["score-notes"]) == 0
+        eventually(lambda expected=expected: is_shown() is expected)
