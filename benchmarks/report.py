@@ -37,7 +37,10 @@ _HEAD: Final = """# Benchmarks
 `BENCH_JOURNAL_URL` and `BENCH_STATE_URL` set, events go to that PostgreSQL and Redis too. The server runs on one core,
 the load comes from the other, over loopback. Keys, validation, metrics and logs are on, as in production; the churn
 model is trained on the sample community and the store holds 1,000 of its users. Every figure is the median of runs that
-take turns; ratios come first, because they carry over to other machines."""
+take turns; ratios come first, because they carry over to other machines.
+
+Figures of the models, of [recommendation](recommend.md#figures), [reviews](reviews.md), [KPIs](kpis.md) and the
+[console](console.md#how-it-is-made) stand on their own pages, each with the command that measures it."""
 
 
 def _row(what: str, measured: str, aim: str, reached: bool) -> str:
