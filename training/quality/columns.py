@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from features.errors import DataError
 from training.quality.config import LabelSettings, QualityConfig
-from training.quality.corpus import DEV, TRAIN, Corpus
+from training.quality.corpus import DEV, MIN_TELLING, TRAIN, Corpus
 
 Floats = npt.NDArray[np.float64]
 
-MIN_OF_A_KIND = {TRAIN: 10, DEV: 3}
+MIN_OF_A_KIND = {TRAIN: 10, DEV: MIN_TELLING}
 """How many notes with and without a label are needed, to learn from and to tune on."""
 FAIR, GOOD = 0.25, 0.75
 """From where on a grade (0 poor, 0.5 fair, 1 good) is at least fair, and good."""

@@ -11,7 +11,7 @@ from training.errors import ReleaseError
 from training.gates import Gate
 from training.metrics import Trial, paired_auc_difference
 from training.quality.config import QualityConfig
-from training.quality.corpus import Corpus, read_corpus
+from training.quality.corpus import MIN_TELLING, Corpus, read_corpus
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,8 +21,8 @@ def compare(
 ) -> list[Gate]:
     """The gates of a promotion: AUC less the champion's on each label that both have, the upper end of its interval.
 
-    Both score the notes of the split ``test``, or for a label of which those don't tell, because none has it or all
-    have, those of ``dev``. A label of which neither tells is not compared. ReleaseError where that leaves none.
+    Both score the notes of the split ``test``, or those of ``dev`` for a label that too few of the former have, or have
+    not, to tell anything of it. A label of which neither tells is not compared. ReleaseError where that leaves none.
     """
     corpus = read_corpus(datasets)
     both = (challenger, champion or challenger)
@@ -30,8 +30,8 @@ def compare(
     splits = {name: split for name in shared if (split := corpus.telling_split(corpus.labels.index(name)))}
     if not splits:
         raise ReleaseError(
-            "challenger, champion and data share no label that some held-out notes have and some have not: "
-            "they can't be compared"
+            f"challenger, champion and data share no label that {MIN_TELLING} held-out notes have and {MIN_TELLING} "
+            "have not: they can't be compared"
         )
     scores = {split: [_score(one, corpus.split(split)) for one in both] for split in set(splits.values())}
     return [_gate(name, corpus.split(split), scores[split], config) for name, split in splits.items()]

@@ -30,8 +30,8 @@ HARMLESS_WEIGHT: Final = 0.25
 """What the harmless notes count together, for a label, as a share of its own training notes: no more than one each."""
 DEV_SHARE: Final = 0.15
 """Of the notes that come without a split, for tuning."""
-MIN_OF_A_KIND: Final = 10
-"""Notes with and without a label that training needs; half as many to tune on."""
+MIN_TELLING: Final = 3
+"""Notes with a label, and notes without it, in a split that tells anything of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,10 +81,12 @@ class Corpus:
         return own, (own.targets[:, column] >= 0.5).astype(np.float64)
 
     def telling_split(self, column: int) -> str:
-        """The split to judge a label on: the first of TEST and DEV with notes that have it and notes that have it not,
-        or empty text.
-        """
-        return next((name for name in (TEST, DEV) if len(np.unique(self.split(name).judged(column)[1])) > 1), "")
+        """The split to judge a label on: the first of TEST and DEV with enough notes with and without it; or empty."""
+        for name in (TEST, DEV):
+            _, y = self.split(name).judged(column)
+            if min(y.sum(), len(y) - y.sum()) >= MIN_TELLING:
+                return name
+        return ""
 
 
 class _Judgement(NamedTuple):

@@ -82,7 +82,7 @@ class LabelEvaluation:
 
 
 def evaluate(scorer: QualityScorer, corpus: Corpus, seed: int, progress: Progress) -> list[LabelEvaluation]:
-    """Judge each label on its test notes, or where none of them or all have it on the notes it was tuned on."""
+    """Judge each label on its test notes, or on those it was tuned on where too few of the former tell of it."""
     labels = scorer.settings.labels
     splits = [corpus.telling_split(corpus.labels.index(label.name)) for label in labels]
     scored = {}

@@ -145,11 +145,14 @@ def test_harmless_notes_count_together_a_quarter_of_a_labels_own(
     assert set(corpus.weights[own, 1]) == {1.0}
 
 
-@pytest.mark.parametrize(("of_test", "split"), [((1, 0), "test"), ((0, 0), "dev"), ((1, 1), "dev"), ((), "dev")])
-def test_a_label_is_judged_on_test_notes_if_some_have_it_and_some_not(
+@pytest.mark.parametrize(
+    ("of_test", "split"),
+    [((1, 1, 1, 0, 0, 0), "test"), ((0, 0, 0, 0, 1, 1), "dev"), ((1, 1, 1, 1, 0, 0), "dev"), ((), "dev")],
+)
+def test_a_label_is_judged_on_test_notes_if_three_have_it_and_three_not(
     read: Read, of_test: tuple[int, ...], split: str
 ) -> None:
-    values = {"train": (1, 0), "dev": (1, 0), "test": of_test}
+    values = {"train": (1, 0), "dev": (1, 1, 1, 0, 0, 0), "test": of_test}
     rows = [judged(f"{name}{n}", "spam", y, name) for name in values for n, y in enumerate(values[name])]
     corpus = read({row["note_id"]: f"第{row['note_id']}条" for row in rows}, rows)
     assert corpus.telling_split(0) == split
