@@ -86,8 +86,10 @@ _KEEP_AS_MADE = """
 """
 _MAKE_AS_NEW = """
     DO $$ DECLARE name text; used boolean; BEGIN
-        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid();
+        SET LOCAL lock_timeout = '5s';
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'made' LOOP
+            EXECUTE format('LOCK TABLE public.%I', name);  -- until who was killed writes no more
+        END LOOP;
         FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'made' LOOP
             EXECUTE format('SELECT EXISTS (TABLE public.%I)', name) INTO used;
             IF used THEN
@@ -118,10 +120,21 @@ def migrated_database(
 
 
 @pytest.fixture
-def postgres_url(postgres: Callable[..., list[Any]], migrated_database: str) -> str:
-    """A database that is the test's own for as long as it runs, with its tables, as if it had just been made."""
-    postgres(_MAKE_AS_NEW, migrated_database)
-    return migrated_database
+def postgres_url(
+    postgres: Callable[..., list[Any]],
+    new_database: Callable[[], AbstractContextManager[str]],
+    migrated_database: str,
+) -> Iterator[str]:
+    """A database that is the test's own for as long as it runs, as if it had just been made; a new one where somebody
+    still holds on to that.
+    """
+    try:
+        postgres(_MAKE_AS_NEW, migrated_database)
+    except asyncpg.PostgresError:
+        with new_database() as url:
+            yield url
+    else:
+        yield migrated_database
 
 
 @pytest.fixture(scope="session")

@@ -195,6 +195,7 @@ def stores(request):
         request.getfixturevalue(kept_elsewhere)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("postgres_journal", "redis_state")
 def test_servers_share_postgres_and_redis(serve, capsys):
     """Two servers: a key made once opens both, and what one takes the other scores."""

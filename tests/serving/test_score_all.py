@@ -270,6 +270,7 @@ def start(out, *arguments, **options):
     return subprocess.Popen(command, cwd=ROOT, **options)
 
 
+@pytest.mark.slow
 def test_a_terminal_is_shown_how_far_it_is(out):
     know_many(120)
     ours, theirs = pty.openpty()

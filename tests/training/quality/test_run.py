@@ -135,6 +135,7 @@ def test_a_grade_becomes_the_quality_score(
     assert poor < 25 < 35 < fair < 65 < 75 < good
 
 
+@pytest.mark.slow
 def test_a_model_lives_from_data_to_champion(
     folders: list[Path], home: Path, registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_the_bundle_orders_as_the_trainer_does(walked: RecommendTraining, tmp_pa
     assert "n005" in [one.note_id for one in shown]
 
 
+@pytest.mark.slow
 def test_the_bundle_of_a_ranker_orders_as_the_trainer_does(walked: RecommendTraining, tmp_path: Path) -> None:
     model, cuts = walked.model, walked.plan.before_test()
     made = Ingredients(model.choice.neighbours, n_neighbours=50)
@@ -93,6 +94,7 @@ def test_the_bundle_of_a_ranker_orders_as_the_trainer_does(walked: RecommendTrai
     assert parity(bundle, model, walked.plan.test.histories) > 0.01
 
 
+@pytest.mark.slow
 def test_a_bundle_of_other_tables_fails_the_parity_gate(
     walked: RecommendTraining, train_on: Train, walks: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from training.recommend.export import export_recommender, parity
 from training.recommend.recipe import RecommendTraining
 from training.recommend.sequence_model import fit_sequence_model
 
+pytestmark = pytest.mark.slow  # each trains a model of its own, or waits for one
+
 N_NOTES = 40
 Train = Callable[..., RecommendTraining]
 
@@ -46,7 +48,6 @@ def source() -> SequenceSource:
     return SequenceSource(open_session(graph), N_NOTES)
 
 
-@pytest.mark.slow
 def test_it_learns_what_two_notes_together_say(source: SequenceSource) -> None:
     asked = [one[:9] for one in turns(200, seed=2)]
     found = source.propose(Histories.of(asked), n_notes=N_NOTES)
@@ -67,7 +68,6 @@ def test_a_user_is_answered_the_same_alone_and_in_a_crowd(source: SequenceSource
         assert alone.score == pytest.approx(found.score[own], abs=1e-6)
 
 
-@pytest.mark.slow
 def test_it_is_kept_where_validation_shows_that_it_pays(
     train_on: Train, write_log: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -88,7 +88,6 @@ def test_it_is_kept_where_validation_shows_that_it_pays(
         RecommendScorer(without)
 
 
-@pytest.mark.slow
 def test_it_is_left_out_where_neighbours_say_all(train_on: Train, walks: Path) -> None:
     choice = train_on(walks, sequence_model="auto").model.choice
     assert not choice.has_sequence_model
