@@ -5,7 +5,7 @@ import asyncio
 
 from features.state import DAY_US
 from serving.instants import now_us, to_datetime
-from serving.security import hash_key, new_key
+from serving.security import hash_secret, new_key
 from serving.settings import Settings
 from serving.store.keys import StoredKey
 from serving.store.stores import open_stores
@@ -15,7 +15,7 @@ def create_key(settings: Settings, options: argparse.Namespace) -> None:
     """Make a key with a label and scopes, and print it: it is kept nowhere."""
     key, now = new_key(), now_us()
     stored = StoredKey(
-        hash_key(key),
+        hash_secret(key),
         options.label,
         options.scopes,
         created_at=now,

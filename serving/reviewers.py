@@ -1,7 +1,6 @@
 """The people who review: who may, with which password, and who is signed in."""
 
 import asyncio
-import hashlib
 import secrets
 from typing import Final, NamedTuple
 
@@ -10,6 +9,7 @@ from argon2.exceptions import Argon2Error
 
 from serving.errors import ConflictError, FieldProblem, ForbiddenError, InvalidError, NotFoundError
 from serving.instants import SECOND_US, Clock
+from serving.security import hash_secret
 from serving.store.reviewers import Reviewer, ReviewerSession, ReviewerStore, Role
 
 SESSION_S: Final = 8 * 3600
@@ -106,13 +106,13 @@ class Reviewers:
     async def _begin(self, found: Reviewer) -> SignedIn:
         now = self._clock()
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        session = ReviewerSession(_hashed(token), found.reviewer_id, csrf, now + SESSION_S * SECOND_US)
+        session = ReviewerSession(hash_secret(token), found.reviewer_id, csrf, now + SESSION_S * SECOND_US)
         await self._store.sign_in(session)
         return SignedIn(token, csrf)
 
     async def session(self, token: str) -> tuple[ReviewerSession, Reviewer] | None:
         """Who a cookie's token is of, while the session lasts; each use lets it last longer."""
-        found, now = await self._store.session(_hashed(token)), self._clock()
+        found, now = await self._store.session(hash_secret(token)), self._clock()
         if found is None or found[0].expires_at <= now or found[1].disabled_at is not None:
             return None
         until = now + SESSION_S * SECOND_US
@@ -122,7 +122,7 @@ class Reviewers:
 
     async def sign_out(self, token: str) -> None:
         """End a session."""
-        await self._store.sign_out(_hashed(token))
+        await self._store.sign_out(hash_secret(token))
 
     async def _hash(self, password: str) -> str:
         if len(password) < MIN_PASSWORD_CHARS:
@@ -135,8 +135,3 @@ def _is_right(hashed: str, password: str) -> bool:
         return _HASHER.verify(hashed, password)
     except Argon2Error:
         return False
-
-
-def _hashed(token: str) -> str:
-    """What is kept of a token; it has 256 random bits, so a plain hash can't be searched for."""
-    return hashlib.sha256(token.encode()).hexdigest()

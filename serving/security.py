@@ -38,9 +38,9 @@ def new_key() -> str:
     return f"mj_{secrets.token_urlsafe(32)}"
 
 
-def hash_key(key: str) -> str:
-    """What is kept of a key; it has 256 random bits, so a plain hash can't be searched for."""
-    return hashlib.sha256(key.encode()).hexdigest()
+def hash_secret(secret: str) -> str:
+    """What is kept of a key, or of a session's token: it has 256 random bits, so a plain hash can't be searched for."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class KeyRing:
@@ -62,7 +62,7 @@ class KeyRing:
             return OPEN_ACCESS
         if not key:
             raise UnauthenticatedError("send an API key in the header X-API-Key")
-        stored = await self._find(hash_key(key))
+        stored = await self._find(hash_secret(key))
         if stored is None or not stored.is_in_force(self._clock()):
             raise UnauthenticatedError("this API key is unknown, revoked or expired")
         self._limits.take(stored)

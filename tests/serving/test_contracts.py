@@ -11,7 +11,7 @@ from pydantic import PostgresDsn, RedisDsn, Secret
 
 from serving.app import create_app
 from serving.reviewers import Reviewers
-from serving.security import Scope, hash_key, new_key
+from serving.security import Scope, hash_secret, new_key
 from serving.settings import Settings
 from serving.store.keys import StoredKey
 from serving.store.reviewers import Role
@@ -31,7 +31,7 @@ KEY = new_key()
 async def add_people(settings):
     async with open_stores(settings) as stores:
         await Reviewers(stores.reviewers, clock=lambda: 0).add("lin", Role.REVIEWER, None)
-        await stores.keys.add(StoredKey(hash_key(KEY), "test", frozenset(Scope), created_at=0))
+        await stores.keys.add(StoredKey(hash_secret(KEY), "test", frozenset(Scope), created_at=0))
 
 
 @pytest.fixture(scope="module")

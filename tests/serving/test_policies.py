@@ -7,7 +7,7 @@ from pydantic import PostgresDsn, RedisDsn, Secret
 
 from models.policy.schema import read_policy
 from serving.policies.live import shipped_policy
-from serving.security import hash_key
+from serving.security import hash_secret
 from serving.store.keys import StoredKey
 from serving.store.policies import Deed, Role, StoredPolicy
 
@@ -124,7 +124,7 @@ def test_nothing_was_active_before_the_first(client):
 def test_who_did_what_when_and_why_is_written_down(world):
     world.registry.release()
     with world.open(open_access=False) as client:
-        key = StoredKey(hash_key("mj_admin"), "ops on duty", frozenset(["admin"]), created_at=0)
+        key = StoredKey(hash_secret("mj_admin"), "ops on duty", frozenset(["admin"]), created_at=0)
         client.portal.call(client.app.state.services.key_ring._keys.add, key)
         client.headers["X-API-Key"] = "mj_admin"
         version = put(client)

@@ -5,7 +5,7 @@ import pytest
 from serving.errors import RateLimitedError
 from serving.metrics import Metrics
 from serving.rate_limits import RateLimits
-from serving.security import Scope, hash_key, new_key
+from serving.security import Scope, hash_secret, new_key
 from serving.store.keys import StoredKey
 
 
@@ -65,7 +65,7 @@ def ask(world):
         def make(**fields):
             secret = new_key()
             add = client.app.state.services.key_ring._keys.add
-            client.portal.call(add, StoredKey(hash_key(secret), "test", frozenset({Scope.SCORE}), 0, **fields))
+            client.portal.call(add, StoredKey(hash_secret(secret), "test", frozenset({Scope.SCORE}), 0, **fields))
             return lambda path="/v1/models": client.get(path, headers={"X-API-Key": secret})
 
         make.client = client

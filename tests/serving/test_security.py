@@ -13,7 +13,7 @@ from models.policy.schema import read_policy
 from serving.deps import Door, GuardedRoute, LiveSlots
 from serving.policies.live import shipped_policy
 from serving.schemas.users import Profile
-from serving.security import Scope, hash_key, new_key
+from serving.security import Scope, hash_secret, new_key
 from serving.store.keys import StoredKey
 
 OPEN = {
@@ -90,7 +90,7 @@ def add_key(client):
     def add(*scopes, label="test", **fields):
         key = new_key()
         keys = client.app.state.services.key_ring._keys
-        client.portal.call(keys.add, StoredKey(hash_key(key), label, frozenset(scopes), created_at=0, **fields))
+        client.portal.call(keys.add, StoredKey(hash_secret(key), label, frozenset(scopes), created_at=0, **fields))
         return key
 
     return add
