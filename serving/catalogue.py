@@ -77,9 +77,10 @@ class Catalogues:
         """Take in changes up to the last."""
         gone = set[str]()
         while changes := await self._store.changes(self._reached, limit=_PAGE):
+            encoder_digest = readers_of(self._slots, live.model.scorer).encoder_digest
             for change in changes:
                 if change.note_hash is None:
-                    self._put(live, change)
+                    self._put(live, change, encoder_digest)
                 elif (number := self._number(change.note_no)) == UNKNOWN:
                     gone.add(change.note_hash)
                 else:
@@ -101,8 +102,7 @@ class Catalogues:
     def _number(self, note_no: int) -> int:
         return self._numbers[note_no] if note_no < len(self._numbers) else UNKNOWN
 
-    def _put(self, live: LiveFeeds, change: NoteChange) -> None:
-        encoder_digest = readers_of(self._slots, live.model.scorer).encoder_digest
+    def _put(self, live: LiveFeeds, change: NoteChange, encoder_digest: str) -> None:
         is_mine = (change.read_by or "").startswith(f"{encoder_digest}/")
         number = live.catalogue.put(
             CatalogueNote(
