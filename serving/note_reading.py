@@ -4,7 +4,6 @@ Whichever server comes first reads a note; all learn of it from the store.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -14,7 +13,7 @@ from models.quality.scorer import QualityScorer
 from models.recommend.vectors import quantised
 from serving.instants import Clock
 from serving.policies.deciding import NoteDeciding
-from serving.quality import QUALITY, NoteScore, score_note, to_decide
+from serving.quality import QUALITY, NoteScore, decide_scored, score_note
 from serving.recommender import RECOMMEND, Recommender
 from serving.reviews.opening import Opening
 from serving.slots import LiveModel, Slots
@@ -103,14 +102,7 @@ class NoteReading:
         if judge is None:
             return [NoteRead(one.unread.note_no, one.unread.change_no, one.vector, None, False) for one in seen]
         scores = [one.score for one in seen if one.score]
-        settings = judge.scorer.settings
-        decided = await self._deciding.decide(
-            [to_decide(judge.scorer, one) for one in scores], settings, as_of=self._clock()
-        )
-        ruled = [
-            replace(score, rule=rule, tier=tier)
-            for score, rule, tier in zip(scores, decided.rules, decided.tiers, strict=True)
-        ]
+        ruled, decided = await decide_scored(self._deciding, judge.scorer, scores, as_of=self._clock())
         verdicts = await self._opening.look(ruled, judge, decided.policy)
         return [
             NoteRead(
@@ -118,7 +110,7 @@ class NoteReading:
                 one.unread.change_no,
                 one.vector,
                 score.judged.quality if score.judged else None,
-                verdicts.get(score.note.note_id, score.decision) not in SHOWN,
+                verdicts[score.note.note_id] not in SHOWN,
                 score.tier is Tier.KOC,
             )
             for one, score in zip(seen, ruled, strict=True)

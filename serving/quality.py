@@ -177,10 +177,9 @@ class NoteScoring:
     async def _decide(self, scorer: QualityScorer, results: list[NoteScore | Unscored], as_of: int) -> Decided:
         """Put the policy's rule, and the author's tier, to each note that was scored."""
         scores = {place: one for place, one in enumerate(results) if isinstance(one, NoteScore)}
-        notes = [to_decide(scorer, one) for one in scores.values()]
-        decided = await self._deciding.decide(notes, scorer.settings, as_of=as_of)
-        for (place, score), rule, tier in zip(scores.items(), decided.rules, decided.tiers, strict=True):
-            results[place] = replace(score, rule=rule, tier=tier)
+        ruled, decided = await decide_scored(self._deciding, scorer, [*scores.values()], as_of=as_of)
+        for place, score in zip(scores, ruled, strict=True):
+            results[place] = score
         return decided
 
     async def _near(self, scores: Sequence[NoteScore]) -> list[list[Alike]] | None:
@@ -252,8 +251,16 @@ def score_note(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore:
     return replace(unjudged, judged=Judged(probability, quality, labels, reasons, signature, embedding))
 
 
-def to_decide(scorer: QualityScorer, score: NoteScore) -> NoteToDecide:
-    """What a policy is asked about a note."""
+async def decide_scored(
+    deciding: NoteDeciding, scorer: QualityScorer, scores: Sequence[NoteScore], *, as_of: int
+) -> tuple[list[NoteScore], Decided]:
+    """The scores with the policy's rule, and the author's tier, put to each; and what was decided as a whole."""
+    decided = await deciding.decide([_to_decide(scorer, one) for one in scores], scorer.settings, as_of=as_of)
+    rows = zip(scores, decided.rules, decided.tiers, strict=True)
+    return [replace(score, rule=rule, tier=tier) for score, rule, tier in rows], decided
+
+
+def _to_decide(scorer: QualityScorer, score: NoteScore) -> NoteToDecide:
     judged = score.judged
     if judged is None:
         return NoteToDecide(_stored_id(score), score.note.author_id, NoteKnown())

@@ -8,7 +8,6 @@ reached get the same scores.
 
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 
 from models.policy.words import SHOWN
@@ -18,7 +17,7 @@ from serving.instants import Clock
 from serving.metrics import Metrics
 from serving.policies.deciding import NoteDeciding, Sources
 from serving.policies.live import Policies
-from serving.quality import QUALITY, NoteScore, score_note, to_decide
+from serving.quality import QUALITY, NoteScore, decide_scored, score_note
 from serving.reviews.opening import Opening
 from serving.settings import Settings
 from serving.slots import released_champion
@@ -47,15 +46,10 @@ async def score_notes(settings: Settings, *, clock: Clock) -> AsyncIterator[tupl
             async for block in _blocks(stores):
                 done = await workers.run_each(partial(score_note, model.scorer), block, timeout_s=_BLOCK_S)
                 scores = [one for one in done if one]
-                notes = [to_decide(model.scorer, one) for one in scores]
-                decided = await deciding.decide(notes, model.scorer.settings, as_of=run.as_of)
-                ruled = [
-                    replace(one, rule=rule, tier=tier)
-                    for one, rule, tier in zip(scores, decided.rules, decided.tiers, strict=True)
-                ]
+                ruled, decided = await decide_scored(deciding, model.scorer, scores, as_of=run.as_of)
                 verdicts = await opening.look(ruled, model, decided.policy)
-                said = {one.note.note_id: verdicts.get(one.note.note_id, one.decision) for one in ruled}
-                await stores.catalogue.read_again({note_id: verdict not in SHOWN for note_id, verdict in said.items()})
+                withheld = {note_id: verdict not in SHOWN for note_id, verdict in verdicts.items()}
+                await stores.catalogue.read_again(withheld)
                 await stores.note_scores.put_many(run, [_new_score(model.scorer, one) for one in ruled])
                 n_scored += len(block)
                 yield n_scored, max(n_scored, n_notes)

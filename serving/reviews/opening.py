@@ -39,11 +39,15 @@ class Opening:
     async def look(
         self, scores: Sequence[NoteScore], model: LiveModel[QualityScorer], policy: Policy
     ) -> dict[str, str]:
-        """Open the reviews that the policy's decisions, and the draw, ask for; what people decided before, by note."""
+        """Open the reviews that the policy's decisions, and the draw, ask for.
+
+        What becomes of each note, by its id: what a person decided about this revision before, or else the policy.
+        """
         wanted = [one for one in scores if one.decision is Decision.REVIEW or self._is_drawn(one)]
         if wanted:
             await self._reviews.open_many([self.new(one, model, policy) for one in wanted], at=self._clock())
-        return await self._reviews.verdicts({(one.note.note_id, one.revision or 0) for one in scores})
+        decided = await self._reviews.verdicts({(one.note.note_id, one.revision or 0) for one in scores})
+        return {one.note.note_id: one.decision for one in scores} | decided
 
     def new(
         self,
