@@ -1,5 +1,6 @@
 """Reviews: take one, decide, take that back; and what authors object to."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -156,14 +157,14 @@ def _conditions(body: ClaimReview | WantedReviews) -> dict[str, Any]:
 
 
 def _review(review: Review) -> ReviewOut:
-    fields = {name: value for name, value in review._asdict().items() if name not in {"lease", "not_by"}}
+    said = {name: value for name, value in asdict(review).items() if name not in {"lease", "not_by"}}
     instants = {
-        name: None if fields[name] is None else to_datetime(fields[name])
+        name: None if said[name] is None else to_datetime(said[name])
         for name in ("opened_at", "lease_until", "decided_at")
     }
-    labels = {label: LabelSaidOut(**said) for label, said in review.labels.items()}
+    labels = {label: LabelSaidOut(**one) for label, one in review.labels.items()}
     judgement = _judgement(review.judgement) if review.judgement else None
-    return ReviewOut(**fields | instants | {"labels": labels, "judgement": judgement})
+    return ReviewOut(**said | instants | {"labels": labels, "judgement": judgement})
 
 
 def _judgement(judgement: Judgement) -> JudgementOut:

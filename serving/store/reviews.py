@@ -1,6 +1,7 @@
 """Reviews: notes that wait for a person, who has which, and what they decided."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -34,7 +35,8 @@ class Outcome(StrEnum):
     ESCALATE = "escalate"
 
 
-class NewReview(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NewReview:
     """A note that a person is to look at, with what model and policy said of this revision of it.
 
     ``labels`` are the model's words by label (``probability``, ``threshold``, ``kind``, ``flagged``); ``label`` is the
@@ -73,32 +75,14 @@ class Judgement(NamedTuple):
     text: str
 
 
-class Review(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Review(NewReview):
     """A review as it is.
 
     ``about`` is the decided review that this one appeals or checks, ``not_by`` the reviewer who may not have it;
     ``for_lead`` is set once it was escalated. ``holder`` has it until ``lease_until``, by the token ``lease``.
     """
 
-    review_id: str
-    note_id: str
-    revision: int
-    author_id: str | None
-    category: str | None
-    tier: str | None
-    origin: Origin
-    label: str | None
-    labels: Mapping[str, Any]
-    quality: float | None
-    decision: str
-    rule: str
-    policy_version: str
-    model_version: str
-    model_digest: str
-    sampled: bool
-    propensity: float
-    n_reports: int
-    priority: float
     state: ReviewState
     opened_at: int
     about: str | None

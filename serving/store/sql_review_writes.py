@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, or_, select, update
@@ -172,15 +173,14 @@ def undo(connection: Connection, review_id: str, claim: Claim, since: int) -> Re
 
 def judgement_of(written: str) -> Judgement:
     """The judgement that was written down."""
-    fields = json.loads(written)
-    return Judgement(**{**fields, "outcome": Outcome(fields["outcome"])})
+    said = json.loads(written)
+    return Judgement(**{**said, "outcome": Outcome(said["outcome"])})
 
 
 def review_of(row: Row[Any]) -> Review:
     """A row as a review."""
-    fields = {name: getattr(row, name) for name in Review._fields}
     return Review(
-        **fields
+        **{one.name: getattr(row, one.name) for one in fields(Review)}
         | {
             "origin": Origin(row.origin),
             "state": ReviewState(row.state),
@@ -227,11 +227,11 @@ def _free_expired(connection: Connection, at: int) -> None:
 
 
 def _row(new: NewReview) -> dict[str, Any]:
-    return {**new._asdict(), "labels": json.dumps(new.labels)}
+    return {**asdict(new), "labels": json.dumps(new.labels)}
 
 
 def _second_opinion(row: Row[Any], review_id: str, not_by: str) -> dict[str, Any]:
-    same = {name: getattr(row, name) for name in NewReview._fields}
+    same = {one.name: getattr(row, one.name) for one in fields(NewReview)}
     told = {"review_id": review_id, "origin": Origin.SECOND_OPINION, "about": row.review_id, "not_by": not_by}
     return same | told
 

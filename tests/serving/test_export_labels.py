@@ -1,6 +1,7 @@
 """What reviewers decided becomes labels to learn from: by hand, and all the way from a flag to a trained model."""
 
 import json
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from training.__main__ import main
 
 def review(values, *, origin=Origin.DECISION, sampled=False, propensity=1.0, at=1):
     judgement = Judgement(Outcome.CORRECT, "pass", values, "sound", "")
-    same = dict.fromkeys(Review._fields)
+    same = dict.fromkeys(one.name for one in fields(Review))
     same |= {"note_id": "n", "revision": 1, "model_version": "3", "policy_version": "a" * 64, "decided_at": at}
     told = {"origin": origin, "sampled": sampled, "propensity": propensity, "judgement": judgement}
     return Review(**same | told | {"state": ReviewState.DECIDED})

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,7 @@ def new(note_id, priority=0.0, **fields):
         f"{note_id.encode().hex():0>24}", note_id, 1, "ann", None, None, Origin.DECISION, "spam", LABELS, 50.0,
         "review", "flagged_harm", "p", "1", "d", sampled=False, propensity=1.0, n_reports=0, priority=priority,
     )  # fmt: skip
-    return plain._replace(**fields)
+    return replace(plain, **fields)
 
 
 def claim(reviewer_id, at=1, lease=None, *, is_lead=False):
