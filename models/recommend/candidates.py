@@ -8,33 +8,38 @@ import numpy as np
 import numpy.typing as npt
 
 from models.recommend.catalogue import Catalogue
-from models.recommend.content import CONTENT, COSINES, ContentSource, cosines
+from models.recommend.content import CONTENT, ContentSource
 from models.recommend.histories import Histories, Ints
 from models.recommend.sequence import SequenceSource
 from models.recommend.sources import Floats, NeighbourSource, Proposals, Source
+from models.recommend.tastes import COSINES, cosines
+from models.recommend.vectors import NoteVectors
 
 PER_SOURCE: Final = 40
 """How many notes each source sends a user."""
 
 _OF_SOURCE: Final = ("score", "strongest", "support", "from_last", "share_of_best", "rank")
 _OF_NOTE: Final = (
-    "popularity", "lateness", "history_length", "history_popularity", "last_popularity", "held_back", "n_sources",
+    "popularity", "lateness", "history_length", "history_popularity", "last_popularity", "boost", "n_sources",
 )  # fmt: skip
 
 
 NO_LATENESS: Final = np.float32(0.5)
 """The lateness of a note without an event."""
 
+FACTORS: Final = "factors"
+"""What the cosines between notes' factors are called by."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoteStatistics:
-    """Of each note: how many events it had, the share of them among their users' latest three, and by how much it is
-    held back because too many lists would show it.
+    """Of each note: how many events it had, the share of them among their users' latest three, and what is added to
+    its score because no list would show it.
     """
 
     n_events: Floats
     lateness: Floats
-    held_back: Floats
+    boost: Floats
 
     @property
     def popularity(self) -> Floats:
@@ -50,7 +55,7 @@ class NoteStatistics:
         return NoteStatistics(
             np.concatenate([self.n_events, n_events]),
             np.concatenate([self.lateness, lateness]),
-            np.concatenate([self.held_back, n_events]),
+            np.concatenate([self.boost, n_events]),
         )
 
 
@@ -68,22 +73,25 @@ class Candidates:
 
 
 def feature_names(sources: Sequence[str], *, with_content: bool = False) -> tuple[str, ...]:
-    """The columns of ``Candidates.features``: each source's, then the note's and the user's, then of content."""
-    every = (*sources, CONTENT) if with_content else sources
-    of_content = COSINES if with_content else ()
-    return (*(f"{source}.{name}" for source in every for name in _OF_SOURCE), *_OF_NOTE, *of_content)
+    """The columns of ``Candidates.features``: each source's, the note's and the user's, and those of each space."""
+    of_content = (CONTENT,) if with_content else ()
+    of_sources = (f"{source}.{name}" for source in (*sources, *of_content) for name in _OF_SOURCE)
+    of_spaces = (f"{space}.{name}" for space in (FACTORS, *of_content) for name in COSINES)
+    return (*of_sources, *_OF_NOTE, *of_spaces)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """What candidates are found with: the sources and the notes' statistics, as of one cut through the log.
+    """What candidates are found with: sources, the notes' statistics and factors, as of one cut through the log.
 
+    The ``factors`` of notes are near where the same users take them up.
     A ``sequence`` model is a source like the neighbours of ``behaviour``. With a ``catalogue``, content is one too, and
     there are as many notes as the catalogue has; its first are those of the statistics.
     """
 
     behaviour: tuple[NeighbourSource, ...]
     statistics: NoteStatistics
+    factors: NoteVectors
     sequence: SequenceSource | None = None
     catalogue: Catalogue | None = None
 
@@ -115,6 +123,7 @@ class Pool:
         ranks = np.stack([np.nan_to_num(column, nan=np.inf) for column in columns[5 :: len(_OF_SOURCE)]])
         columns += _of_note(statistics, histories, row, note)
         columns.append(np.isfinite(ranks).sum(axis=0, dtype=np.float32))
+        columns += cosines(self.factors, histories, row, note)
         if self.catalogue:
             columns += cosines(self.catalogue.shelf(), histories, row, note)
         features = np.stack(columns, axis=1).astype(np.float32, copy=False)
@@ -132,7 +141,7 @@ def _of_note(statistics: NoteStatistics, histories: Histories, row: Ints, note: 
     yield np.log1p(histories.lengths)[row].astype(np.float32)
     yield (total / np.maximum(counts, 1))[row].astype(np.float32)
     yield last[row]
-    yield statistics.held_back[note]
+    yield statistics.boost[note]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

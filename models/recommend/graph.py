@@ -16,22 +16,22 @@ _WORTH: Final = "worth"
 
 
 def ranker_graph(dump: Mapping[str, Any], features: Sequence[str]) -> onnx.ModelProto:
-    """Trees, less the feature ``held_back``; ``dump`` is a booster's ``dump_model()``."""
+    """Trees, and the feature ``boost`` added; ``dump`` is a booster's ``dump_model()``."""
     return _model(tree_ensemble(dump, features=INPUT, output=_WORTH), features, {})
 
 
 def source_graph(source: str, features: Sequence[str]) -> onnx.ModelProto:
-    """One source's share of its best, less the feature ``held_back``."""
+    """One source's share of its best, and the feature ``boost`` added."""
     column = np.array([features.index(f"{source}.share_of_best")])
     return _model([helper.make_node("Gather", [INPUT, "source"], [_WORTH], axis=1)], features, {"source": column})
 
 
 def _model(worth: Sequence[NodeProto], features: Sequence[str], constants: Mapping[str, Any]) -> onnx.ModelProto:
-    constants = {**constants, "column": np.array([features.index("held_back")])}
+    constants = {**constants, "column": np.array([features.index("boost")])}
     nodes = [
         *worth,
-        helper.make_node("Gather", [INPUT, "column"], ["held_back"], axis=1),
-        helper.make_node("Sub", [_WORTH, "held_back"], [OUTPUT]),
+        helper.make_node("Gather", [INPUT, "column"], ["boost"], axis=1),
+        helper.make_node("Add", [_WORTH, "boost"], [OUTPUT]),
     ]
     inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, len(features)])]
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])]

@@ -1,4 +1,4 @@
-"""The tables of a recommend bundle as bytes: which notes there are, their statistics, and each one's neighbours."""
+"""The tables of a recommend bundle as bytes: which notes there are, their statistics, factors and neighbours."""
 
 import io
 import json
@@ -16,6 +16,7 @@ from models.recommend.candidates import NoteStatistics, Pool
 from models.recommend.sequence import FILE, SequenceSource
 from models.recommend.settings import RecommendSettings
 from models.recommend.sources import NeighbourSource, NeighbourTable
+from models.recommend.vectors import DIMENSIONS, NoteVectors
 from models.runtime import open_session
 
 NOTES: Final = "notes.json"
@@ -30,16 +31,16 @@ class Tables:
     pool: Pool
 
 
-def encode_tables(
-    note_ids: Sequence[str], statistics: NoteStatistics, sources: Sequence[NeighbourSource]
-) -> dict[str, bytes]:
+def encode_tables(note_ids: Sequence[str], pool: Pool) -> dict[str, bytes]:
     """The files of a bundle that hold the tables; equal tables give equal bytes."""
+    statistics = pool.statistics
     arrays: dict[str, npt.NDArray[Any]] = {
         "n_events": statistics.n_events,
         "lateness": statistics.lateness,
-        "held_back": statistics.held_back,
+        "boost": statistics.boost,
+        "factors": pool.factors.vectors,
     }
-    for place, source in enumerate(sources):
+    for place, source in enumerate(pool.behaviour):
         arrays[f"notes_{place}"] = source.table.notes
         arrays[f"weights_{place}"] = source.table.weights
     out = io.BytesIO()
@@ -52,15 +53,17 @@ def decode_tables(files: Mapping[str, bytes], settings: RecommendSettings) -> Ta
     try:
         note_ids = tuple(map(str, json.loads(files[NOTES])))
         with np.load(io.BytesIO(files[TABLES]), allow_pickle=False) as arrays:
-            statistics = NoteStatistics(arrays["n_events"], arrays["lateness"], arrays["held_back"])
+            statistics = NoteStatistics(arrays["n_events"], arrays["lateness"], arrays["boost"])
+            factors = NoteVectors(arrays["factors"])
             sources = tuple(
                 NeighbourSource(name, NeighbourTable(arrays[f"notes_{place}"], arrays[f"weights_{place}"]), decay)
                 for place, (name, decay) in enumerate(zip(settings.sources, settings.decays, strict=True))
             )
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise BundleError(f"the tables can't be read: {error!r}") from error
-    _require_fit(len(note_ids), statistics, sources)
-    return Tables(note_ids, Pool(sources, statistics, _sequence(files, settings, len(note_ids))))
+    pool = Pool(sources, statistics, factors, _sequence(files, settings, len(note_ids)))
+    _require_fit(len(note_ids), pool)
+    return Tables(note_ids, pool)
 
 
 def _sequence(files: Mapping[str, bytes], settings: RecommendSettings, n_notes: int) -> SequenceSource | None:
@@ -71,9 +74,11 @@ def _sequence(files: Mapping[str, bytes], settings: RecommendSettings, n_notes: 
     return SequenceSource(open_session(files[FILE], name=FILE), n_notes)
 
 
-def _require_fit(n_notes: int, statistics: NoteStatistics, sources: Sequence[NeighbourSource]) -> None:
-    shapes = {statistics.n_events.shape, statistics.lateness.shape, statistics.held_back.shape}
-    tables = [source.table for source in sources]
+def _require_fit(n_notes: int, pool: Pool) -> None:
+    statistics = pool.statistics
+    shapes = {statistics.n_events.shape, statistics.lateness.shape, statistics.boost.shape}
+    tables = [source.table for source in pool.behaviour]
     fit = all(one.notes.shape == one.weights.shape and len(one) == n_notes and one.notes.ndim == 2 for one in tables)
-    if not n_notes or shapes != {(n_notes,)} or not fit or any(one.notes.max() >= n_notes for one in tables):
+    fit = fit and shapes == {(n_notes,)} and pool.factors.vectors.shape == (n_notes, DIMENSIONS)
+    if not n_notes or not fit or any(one.notes.max() >= n_notes for one in tables):
         raise BundleError(f"the tables don't fit the {n_notes} notes of {NOTES}")

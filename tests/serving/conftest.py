@@ -37,11 +37,12 @@ from models.contract import Contract
 from models.pointer import Pointer, write_pointer
 from models.quality.parts import Blend, Embedding, QualityParts, WidePart
 from models.quality.settings import EMBEDDING_DIM, Label, LabelKind, QualitySettings
-from models.recommend.candidates import NoteStatistics, feature_names
+from models.recommend.candidates import NoteStatistics, Pool, feature_names
 from models.recommend.graph import source_graph
 from models.recommend.settings import RecommendSettings
 from models.recommend.sources import NeighbourSource, NeighbourTable
 from models.recommend.tables import encode_tables
+from models.recommend.vectors import NoteVectors
 from serving.app import create_app
 from serving.logs import JsonLine
 from serving.settings import Settings
@@ -169,9 +170,9 @@ def recommend_bundle(folder: Path, encoder: str | None = None) -> Bundle:
     statistics = NoteStatistics(
         np.array([60, 50, 40, 30, 20, 10, 0], np.float32), np.full(7, 0.5, np.float32), np.zeros(7, np.float32)
     )
-    golden = Golden({"features": np.ones((1, len(features)), np.float32)}, {"score": np.zeros((1, 1), np.float32)})
+    golden = Golden({"features": np.ones((1, len(features)), np.float32)}, {"score": np.full((1, 1), 2, np.float32)})
     files = {MODEL: source_graph(by, features).SerializeToString(), GOLDEN: golden.encode()}
-    tables = encode_tables(NOTES, statistics, [source])
+    tables = encode_tables(NOTES, Pool((source,), statistics, NoteVectors.none(len(NOTES))))
     requires = {"quality": encoder} if encoder else {}
     return write_bundle(folder, settings.contract(), {**files, **tables}, requires=requires)
 

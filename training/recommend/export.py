@@ -40,7 +40,7 @@ def export_recommender(model: RecommendModel, folder: Path, *, encoder: str | No
     else:
         graph = ranker_graph(model.booster.dump_model(), features)
     golden = _golden(model, len(features))
-    tables = encode_tables(model.note_ids, pool.statistics, pool.behaviour)
+    tables = encode_tables(model.note_ids, pool)
     files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode(), **tables}
     if model.sequence_graph is not None:
         files[FILE] = model.sequence_graph

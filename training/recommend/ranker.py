@@ -87,10 +87,10 @@ def source_order(source: str, features: Sequence[str]) -> Order:
     return lambda candidates: candidates[:, column]
 
 
-def holding_back(order: Order, features: Sequence[str]) -> Order:
-    """An order's scores, less what each note is held back by."""
-    column = features.index("held_back")
-    return lambda candidates: order(candidates) - candidates[:, column]
+def boosted(order: Order, features: Sequence[str]) -> Order:
+    """An order's scores, each note's boost added."""
+    column = features.index("boost")
+    return lambda candidates: order(candidates) + candidates[:, column]
 
 
 def candidate_scores(pool: Pool, order: Order) -> Score:
@@ -118,9 +118,9 @@ class Shortlists:
         """The figures of scores such as ``scores`` gives."""
         return judge_blocks(self._spread(scores), self._cut)
 
-    def hold_back(self, scores: Sequence[Floats], held_back: Floats) -> list[Floats]:
-        """The scores, less what each note is held back by."""
-        return [one - held_back[found.note] for one, (found, _) in zip(scores, self._found, strict=True)]
+    def boosted(self, scores: Sequence[Floats], boost: Floats) -> list[Floats]:
+        """The scores, each note's boost added."""
+        return [one + boost[found.note] for one, (found, _) in zip(scores, self._found, strict=True)]
 
     def exposure(self, scores: Sequence[Floats]) -> Ints:
         """How many first tens each note is in by such scores; no target is looked at."""

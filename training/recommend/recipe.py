@@ -1,7 +1,7 @@
 """The recommender's recipe: from steps of users to a judged model, ready to be written as a bundle.
 
-All choices are made at the validation cut: the neighbours' settings, whether a ranker pays, and how far rare notes
-are put forward. Then everything is fitted again with what is known at the test cut, which is read once.
+All choices are made at the validation cut: the neighbours' settings, and whether a ranker pays. Then everything is
+fitted again with what is known at the test cut, which is read once.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from training.progress import Progress
 from training.recommend.baselines import popularity_scores, sample, tuned_als_scores
 from training.recommend.config import RecommendConfig
 from training.recommend.cuts import MIN_TRAIN_CUTS, Cut, Plan, plan_cuts
+from training.recommend.factors import note_factors
 from training.recommend.neighbours import (
     COSINE,
     FORWARD,
@@ -41,9 +42,9 @@ from training.recommend.ranker import (
     Examples,
     Order,
     Shortlists,
+    boosted,
     candidate_scores,
     fit_ranker,
-    holding_back,
     joined,
     source_order,
     trees_order,
@@ -58,8 +59,8 @@ CHOICE_USERS: Final = 40_000
 """Validation users, at most, on whom the ranker must beat its best source."""
 LATE: Final = 3
 """A user's latest steps, in which ``lateness`` looks for a note."""
-HOLD_BACK: Final = 0.02
-"""How much further a note is held back in a round, times the logarithm of one more than the lists that it is in."""
+BOOST: Final = np.float32(0.1)
+"""What a round adds to the score of a note that no list shows."""
 MAX_ROUNDS: Final = 30
 """Rounds, at most, until coverage is the tuned neighbours'."""
 
@@ -84,7 +85,7 @@ class Choice:
 class RecommendModel:
     """A fitted recommender: candidates, and trees that order them; without trees, the source ``choice`` names does.
 
-    Its pool says by how much each note is held back. ``sequence_graph`` is the sequence model's, where it is a source.
+    Its pool has each note's boost. ``sequence_graph`` is the sequence model's, where it is a source.
     """
 
     note_ids: Sequence[str]
@@ -97,7 +98,7 @@ class RecommendModel:
     def order(self) -> Order:
         """What orders the candidates."""
         order = _order(self.booster, self.choice.source, self.pool)
-        return holding_back(order, self.pool.features)
+        return boosted(order, self.pool.features)
 
     @property
     def score(self) -> Score:
@@ -134,19 +135,21 @@ def train_recommender(
     neighbours, n_tried = choose_neighbours(plan.validation, rng)
     progress("choosing the ranker", 1, 5)
     plain = Ingredients(neighbours, config.n_neighbours, catalogue)
-    choice = choose_order(plan, plain, n_tried=n_tried, config=config, rng=rng)
+    lessons = Lessons(plain, rng)
+    choice = choose_order(plan, lessons, n_tried=n_tried, config=config, rng=rng)
     progress("fitting", 2, 5)
     cuts = plan.before_test()[: MIN_TRAIN_CUTS if choice.has_sequence_model else None]
     graph = sequence_model(cuts, seed=config.seed) if choice.has_sequence_model else None
     made = _with_sequence(plain, graph, sequences.n_notes)
     pairs, pool = build_pool(plan.test, made)
-    booster = fit(cuts, made, seed=config.seed, rng=rng) if choice.has_ranker else None
+    lessons = Lessons(made, rng) if graph else lessons
+    booster = lessons.fit(cuts, seed=config.seed) if choice.has_ranker else None
     item_knn = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), plan.test)
     shortlists = Shortlists(pool, plan.test)
-    held_back = hold_back(
+    boost = boost_unseen(
         shortlists, shortlists.scores(_order(booster, choice.source, pool)), plan.test, item_knn.coverage
     )
-    pool = replace(pool, statistics=replace(pool.statistics, held_back=held_back))
+    pool = replace(pool, statistics=replace(pool.statistics, boost=boost))
     model = RecommendModel(sequences.note_ids.tolist(), pool, choice, booster, graph)
     progress("judging the model", 3, 5)
     figures: dict[str, Figures | None] = {
@@ -171,12 +174,12 @@ def choose_neighbours(validation: Cut, rng: np.random.Generator) -> tuple[Neighb
 
 
 def choose_order(
-    plan: Plan, made: Ingredients, *, n_tried: int, config: RecommendConfig, rng: np.random.Generator
+    plan: Plan, lessons: "Lessons", *, n_tried: int, config: RecommendConfig, rng: np.random.Generator
 ) -> Choice:
     """Whether a ranker beats the best source on validation, and a sequence model pays, each held to the coverage of
     the tuned neighbours.
     """
-    asked = sample(plan.validation, CHOICE_USERS, rng=rng)
+    made, asked = lessons.made, sample(plan.validation, CHOICE_USERS, rng=rng)
     pairs, pool = build_pool(plan.validation, made)
     shortlists, neighbours = Shortlists(pool, asked), made.neighbours
     gains = {
@@ -185,7 +188,7 @@ def choose_order(
     }
     best = max(gains, key=gains.__getitem__)
     goal = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked).coverage
-    booster = fit(plan.before_validation(), made, seed=config.seed, rng=rng)
+    booster = lessons.fit(plan.before_validation(), seed=config.seed)
     alone = _covering(shortlists, _order(None, best, pool), asked, goal)
     ranked = _covering(shortlists, _order(booster, best, pool), asked, goal)
     gains |= {"chosen source": float(alone.mean()), "ranker": float(ranked.mean())}
@@ -211,14 +214,14 @@ def _ranked_with_sequence(
         return None
     made = _with_sequence(made, graph, asked.n_notes)
     _, pool = build_pool(plan.validation, made)
-    booster = fit(cuts, made, seed=config.seed, rng=rng)
+    booster = Lessons(made, rng).fit(cuts, seed=config.seed)
     return _covering(Shortlists(pool, asked), _order(booster, SEQUENCE, pool), asked, goal)
 
 
 def _covering(shortlists: Shortlists, order: Order, cut: Cut, goal: float) -> Floats:
     """Each asked user's gain by an order that covers as much as asked."""
     scores = shortlists.scores(order)
-    return shortlists.judge(shortlists.hold_back(scores, hold_back(shortlists, scores, cut, goal))).ndcg
+    return shortlists.judge(shortlists.boosted(scores, boost_unseen(shortlists, scores, cut, goal))).ndcg
 
 
 def sequence_model(cuts: Sequence[Cut], *, seed: int) -> bytes | None:
@@ -236,21 +239,21 @@ def _with_sequence(made: Ingredients, graph: bytes | None, n_notes: int) -> Ingr
     return made if graph is None else replace(made, sequence=SequenceSource(open_session(graph), n_notes))
 
 
-def hold_back(
+def boost_unseen(
     shortlists: Shortlists, scores: Sequence[npt.NDArray[np.float32]], cut: Cut, coverage: float
 ) -> npt.NDArray[np.float32]:
-    """By how much to hold back each note so that the lists cover as much of the known notes as asked, or nearly.
+    """Each note's boost, so that the lists cover as much of the known notes as asked, or nearly.
 
-    Round by round, notes are held back further by how many lists they are in. That depends on histories alone: what
-    users did next is not looked at.
+    Round by round, notes that are in no list gain a little, until the lists of those they suit best have room for them.
+    That depends on histories alone: what users did next is not looked at.
     """
-    held_back, known = np.zeros(cut.n_notes, np.float32), np.unique(cut.known.notes)
+    boost, known = np.zeros(cut.n_notes, np.float32), np.unique(cut.known.notes)
     for _ in range(MAX_ROUNDS):
-        exposure = shortlists.exposure(shortlists.hold_back(scores, held_back))
+        exposure = shortlists.exposure(shortlists.boosted(scores, boost))
         if (exposure[known] > 0).mean() >= coverage:
             break
-        held_back += np.float32(HOLD_BACK) * np.log1p(exposure).astype(np.float32)
-    return held_back
+        boost[exposure == 0] += BOOST
+    return boost
 
 
 def _order(booster: lgb.Booster | None, source: str, pool: Pool) -> Order:
@@ -269,7 +272,8 @@ def build_pool(cut: Cut, made: Ingredients) -> tuple[Pairs, Pool]:
         neighbour_source("after", forward, n_neighbours=n_neighbours, decay=FORWARD.decay),
         neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
     )
-    return pairs, Pool(sources, note_statistics(cut.known, cut.n_notes), made.sequence, made.catalogue)
+    statistics = note_statistics(cut.known, cut.n_notes)
+    return pairs, Pool(sources, statistics, note_factors(pairs), made.sequence, made.catalogue)
 
 
 def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
@@ -281,18 +285,28 @@ def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
     )
 
 
-def fit(cuts: Sequence[Cut], made: Ingredients, *, seed: int, rng: np.random.Generator) -> lgb.Booster | None:
-    """A ranker that learns at some cuts, each with sources and statistics from before it; None without an example."""
-    examples, features = [], tuple[str, ...]()
-    small = bool(cuts) and len(cuts[0].asked) < SMALL
-    most = SMALL_LISTS if small else MAX_LISTS
-    for cut in cuts:
-        _, pool = build_pool(cut, made)
-        features = pool.features
-        examples.append(Examples.of(pool, cut, most=most // len(cuts), rng=rng))
-    if not any(map(len, examples)):
-        return None
-    return fit_ranker(joined(examples), features, small=small, seed=seed)
+class Lessons:
+    """What rankers learn at cuts, each with sources and statistics from before it; made once for those who share it."""
+
+    def __init__(self, made: Ingredients, rng: np.random.Generator) -> None:
+        self.made = made
+        self._rng = rng
+        self._found: dict[tuple[Cut, int], tuple[Examples, tuple[str, ...]]] = {}
+
+    def fit(self, cuts: Sequence[Cut], *, seed: int) -> lgb.Booster | None:
+        """A ranker that learns at some cuts; None without an example."""
+        small = bool(cuts) and len(cuts[0].asked) < SMALL
+        most = SMALL_LISTS if small else MAX_LISTS
+        found = [self._at(cut, most // len(cuts)) for cut in cuts]
+        if not any(len(examples) for examples, _ in found):
+            return None
+        return fit_ranker(joined([examples for examples, _ in found]), found[0][1], small=small, seed=seed)
+
+    def _at(self, cut: Cut, most: int) -> tuple[Examples, tuple[str, ...]]:
+        if (cut, most) not in self._found:
+            _, pool = build_pool(cut, self.made)
+            self._found[cut, most] = Examples.of(pool, cut, most=most, rng=self._rng), pool.features
+        return self._found[cut, most]
 
 
 def _als(plan: Plan, seed: int, rng: np.random.Generator) -> Figures | None:

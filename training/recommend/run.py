@@ -101,7 +101,7 @@ def _report(training: RecommendTraining, config: RecommendConfig, gates: Sequenc
         "choice": {
             "ranker": choice.has_ranker,
             "sequence_model": choice.has_sequence_model,
-            "held_back": float(training.model.pool.statistics.held_back.mean()),
+            "boosted": float((training.model.pool.statistics.boost > 0).mean()),
             "best_source": choice.source,
             "neighbours": asdict(choice.neighbours),
             "n_neighbours_tried": choice.n_tried,

@@ -6,6 +6,7 @@ import pytest
 from models.recommend.candidates import PER_SOURCE, Candidates, NoteStatistics, Pool
 from models.recommend.histories import Histories
 from models.recommend.sources import NeighbourSource, NeighbourTable
+from models.recommend.vectors import NoteVectors
 
 Neighbours = dict[int, list[tuple[int, float]]]
 
@@ -25,7 +26,7 @@ def pool() -> Pool:
     sources = (source("a", {0: [(2, 0.5), (3, 0.25), (4, 0.25)]}, 5), source("b", {0: [(3, 2.0)]}, 5))
     lateness = np.array([0.1, 0.2, 0.3, 0.4, 0.5], np.float32)
     statistics = NoteStatistics(np.array([3, 0, 7, 1, 1], np.float32), lateness, np.zeros(5, np.float32))
-    return Pool(sources, statistics)
+    return Pool(sources, statistics, NoteVectors.none(5))
 
 
 def column(pool: Pool, found: Candidates, name: str) -> list[float]:
@@ -59,7 +60,8 @@ def test_features_of_the_note_and_of_the_user(pool: Pool) -> None:
 
 def test_a_source_sends_its_best_forty() -> None:
     row = [(note, float(100 - note)) for note in range(1, 51)]
-    pool = Pool((source("a", {0: row}, 51),), NoteStatistics(*np.ones((3, 51), np.float32)))
+    statistics = NoteStatistics(*np.ones((3, 51), np.float32))
+    pool = Pool((source("a", {0: row}, 51),), statistics, NoteVectors.none(51))
     assert pool.find(Histories.of([[0]])).note.tolist() == list(range(1, PER_SOURCE + 1))
 
 

@@ -10,7 +10,7 @@ from models.recommend.catalogue import Catalogue, CatalogueNote
 from models.recommend.content import ContentSource
 from models.recommend.histories import Histories
 from models.recommend.sources import NeighbourSource, NeighbourTable
-from models.recommend.vectors import DIMENSIONS, quantised
+from models.recommend.vectors import DIMENSIONS, NoteVectors, quantised
 
 
 def along(*weights: float) -> bytes:
@@ -62,7 +62,7 @@ def test_a_pool_with_a_catalogue_finds_notes_that_no_event_speaks_of() -> None:
     table = NeighbourTable(np.array([[1], [0]], np.uint16), np.array([[0.5], [0.0]], np.float32))
     statistics = NoteStatistics(np.array([3, 2], np.float32), np.array([0.4, 0.5], np.float32), np.zeros(2, np.float32))
     notes = catalogue({"tea": TEA, "hiking": None, "coffee": COFFEE})
-    pool = Pool((NeighbourSource("next", table, 1.0),), statistics, catalogue=notes)
+    pool = Pool((NeighbourSource("next", table, 1.0),), statistics, NoteVectors.none(2), catalogue=notes)
     found = pool.find(Histories.of([[0]]))
     assert found.note.tolist() == [1, 2]
     assert [pool.sources[one].name for one in found.source] == ["next", "content"]
@@ -70,5 +70,5 @@ def test_a_pool_with_a_catalogue_finds_notes_that_no_event_speaks_of() -> None:
     assert columns["next.score"] == [0.5, 0]
     assert columns["popularity"] == pytest.approx([np.log(3), 0])
     assert columns["lateness"] == pytest.approx([0.5, 0.5])
-    assert np.isnan(columns["profile_cosine"][0])
-    assert columns["last_cosine"][1] == pytest.approx(0.8, abs=0.01)
+    assert np.isnan(columns["content.profile_cosine"][0])
+    assert columns["content.last_cosine"][1] == pytest.approx(0.8, abs=0.01)

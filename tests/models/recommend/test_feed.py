@@ -9,7 +9,7 @@ import pytest
 
 from models.bundle import GOLDEN, MODEL, Golden, write_bundle
 from models.recommend.because import because
-from models.recommend.candidates import NoteStatistics, feature_names
+from models.recommend.candidates import NoteStatistics, Pool, feature_names
 from models.recommend.catalogue import Catalogue, CatalogueNote
 from models.recommend.feed import DAY_US, FRESH, SUPPORTED, FeedNote, FeedRules, Wanted, make_feed
 from models.recommend.graph import source_graph
@@ -19,6 +19,7 @@ from models.recommend.scorer import POPULAR, RecommendScorer
 from models.recommend.settings import INPUT, OUTPUT, RecommendSettings
 from models.recommend.sources import NeighbourSource, NeighbourTable
 from models.recommend.tables import encode_tables
+from models.recommend.vectors import NoteVectors
 
 NOW = 1_000 * DAY_US
 RULES = FeedRules(Arrangement(diversity=0, support_every=0), explore_share=0.1)
@@ -33,13 +34,17 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> RecommendScorer:
     notes[0], weights[0] = np.arange(1, n), np.linspace(1, 0.4, n - 1)
     source = NeighbourSource("next", NeighbourTable(notes, weights), 0.0)
     settings, features = RecommendSettings(("next",), (0.0,)), feature_names(["next"])
-    golden = Golden({INPUT: np.ones((1, len(features)), np.float32)}, {OUTPUT: np.zeros((1, 1), np.float32)})
+    golden = Golden({INPUT: np.ones((1, len(features)), np.float32)}, {OUTPUT: np.full((1, 1), 2, np.float32)})
     graph = source_graph("next", features)
     statistics = NoteStatistics(np.arange(n, 0, -1).astype(np.float32), np.ones(n, np.float32), np.zeros(n, np.float32))
     files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode()}
     folder: Path = tmp_path_factory.mktemp("bundle")
     return RecommendScorer(
-        write_bundle(folder, settings.contract(), {**files, **encode_tables(IDS, statistics, [source])})
+        write_bundle(
+            folder,
+            settings.contract(),
+            {**files, **encode_tables(IDS, Pool((source,), statistics, NoteVectors.none(n)))},
+        )
     )
 
 

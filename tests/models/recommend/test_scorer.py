@@ -9,12 +9,13 @@ import pytest
 
 from models.bundle import GOLDEN, MODEL, Bundle, Golden, read_bundle, write_bundle
 from models.errors import BundleError, ContractError
-from models.recommend.candidates import NoteStatistics, feature_names
+from models.recommend.candidates import NoteStatistics, Pool, feature_names
 from models.recommend.graph import source_graph
 from models.recommend.scorer import RecommendScorer
 from models.recommend.settings import INPUT, OUTPUT, RecommendSettings
 from models.recommend.sources import NeighbourSource, NeighbourTable
 from models.recommend.tables import NOTES, TABLES, encode_tables
+from models.recommend.vectors import NoteVectors
 
 IDS = ("a", "b", "c", "d")
 Files = dict[str, bytes]
@@ -27,10 +28,11 @@ def make_source(highest: int = 3) -> NeighbourSource:
     return NeighbourSource("next", NeighbourTable(notes, weights), 1.0)
 
 
-def statistics(n: int = 4) -> NoteStatistics:
-    return NoteStatistics(
+def make_pool(highest: int = 3, n: int = 4, n_factors: int = 4, n_sources: int = 1) -> Pool:
+    statistics = NoteStatistics(
         np.array([1, 9, 5, 2, 0], np.float32)[:n], np.full(n, 0.5, np.float32), np.zeros(n, np.float32)
     )
+    return Pool((make_source(highest),) * n_sources, statistics, NoteVectors.none(n_factors))
 
 
 @pytest.fixture
@@ -41,10 +43,10 @@ def release(tmp_path: Path) -> Callable[..., Bundle]:
         settings = RecommendSettings(("next",), (1.0,))
         n_features = settings.contract().inputs[0].shape[1]
         assert n_features is not None
-        golden = Golden({INPUT: np.ones((1, n_features), np.float32)}, {OUTPUT: np.zeros((1, 1), np.float32)})
+        golden = Golden({INPUT: np.ones((1, n_features), np.float32)}, {OUTPUT: np.full((1, 1), 2, np.float32)})
         names = feature_names(["next"])
         files = {MODEL: source_graph("next", names).SerializeToString(), GOLDEN: golden.encode()}
-        tables = encode_tables(IDS, statistics(), [make_source()])
+        tables = encode_tables(IDS, make_pool())
         return write_bundle(tmp_path, settings.contract(), {**files, **tables, **changed})
 
     return write
@@ -71,7 +73,7 @@ def test_what_is_known_or_excluded_is_not_shown(release: Callable[..., Bundle]) 
 
 
 def test_the_same_tables_give_the_same_bytes() -> None:
-    assert encode_tables(IDS, statistics(), [make_source()]) == encode_tables(IDS, statistics(), [make_source()])
+    assert encode_tables(IDS, make_pool()) == encode_tables(IDS, make_pool())
 
 
 @pytest.mark.parametrize(
@@ -79,9 +81,10 @@ def test_the_same_tables_give_the_same_bytes() -> None:
     [
         ({TABLES: b"none"}, "the tables can't be read"),
         ({NOTES: b'["a", "b"]'}, "the tables don't fit the 2 notes of notes.json"),
-        (encode_tables(IDS, statistics(3), [make_source()]), "the tables don't fit the 4 notes"),
-        (encode_tables(IDS, statistics(), [make_source(highest=4)]), "the tables don't fit the 4 notes"),
-        (encode_tables(IDS, statistics(), []), "the tables can't be read"),
+        (encode_tables(IDS, make_pool(n=3)), "the tables don't fit the 4 notes"),
+        (encode_tables(IDS, make_pool(n_factors=3)), "the tables don't fit the 4 notes"),
+        (encode_tables(IDS, make_pool(highest=4)), "the tables don't fit the 4 notes"),
+        (encode_tables(IDS, make_pool(n_sources=0)), "the tables can't be read"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(release: Callable[..., Bundle], files: Files, message: str) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from features.sources import Dataset
 from models.bundle import GOLDEN, MODEL, Golden, write_bundle
-from models.recommend.candidates import NoteStatistics, feature_names
+from models.recommend.candidates import NoteStatistics, Pool, feature_names
 from models.recommend.graph import source_graph
 from models.recommend.scorer import RecommendScorer
 from models.recommend.settings import INPUT, OUTPUT, RecommendSettings
 from models.recommend.sources import NeighbourSource, NeighbourTable
 from models.recommend.tables import encode_tables
+from models.recommend.vectors import NoteVectors
 from training.recommend.comparison import Recommender
 from training.recommend.config import RecommendConfig
 from training.recommend.off_policy import GATE, click_rate_difference, compare_on_log, read_histories, read_log
@@ -35,11 +36,11 @@ def recommender(tmp_path: Path) -> Callable[[str], Recommender]:
         notes[0, 0], weights[0, 0] = NOTES.index(note_id), 1
         source = NeighbourSource("similar", NeighbourTable(notes, weights), 0.0)
         settings, features = RecommendSettings(("similar",), (0.0,)), feature_names(["similar"])
-        golden = Golden({INPUT: np.ones((1, len(features)), np.float32)}, {OUTPUT: np.zeros((1, 1), np.float32)})
+        golden = Golden({INPUT: np.ones((1, len(features)), np.float32)}, {OUTPUT: np.full((1, 1), 2, np.float32)})
         statistics = NoteStatistics(*np.ones((2, 3), np.float32), np.zeros(3, np.float32))
         graph = source_graph("similar", features)
         files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode()}
-        tables = encode_tables(NOTES, statistics, [source])
+        tables = encode_tables(NOTES, Pool((source,), statistics, NoteVectors.none(3)))
         return Recommender(RecommendScorer(write_bundle(tmp_path, settings.contract(), {**files, **tables})), None)
 
     return make

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.recommend.candidates import NoteStatistics, Pool
 from models.recommend.histories import Histories
 from models.recommend.scorer import RecommendScorer
+from models.recommend.sources import NeighbourSource, NeighbourTable
+from models.recommend.vectors import NoteVectors
 from training.gates import Gate
 from training.recommend.config import Gates
-from training.recommend.cuts import Protocol
+from training.recommend.cuts import Cut, Protocol
 from training.recommend.export import export_recommender, parity
-from training.recommend.recipe import Ingredients, RecommendTraining, fit, note_statistics
+from training.recommend.ranker import Shortlists, source_order
+from training.recommend.recipe import Ingredients, Lessons, RecommendTraining, boost_unseen, note_statistics
 from training.recommend.run import gates_of
 
 Train = Callable[..., RecommendTraining]
@@ -73,6 +77,28 @@ def test_statistics_by_hand() -> None:
     assert found.lateness.tolist() == pytest.approx([2 / 4, 2 / 3, 2 / 3, 2 / 3, 1 / 2])
 
 
+def test_notes_that_no_list_shows_are_boosted_into_the_lists_that_they_suit_best() -> None:
+    """Both of the first users' lists show 1 to 10; 11 suits the first and 12 the second, each nearly as well as 10,
+    which the third user's list shows anyway.
+    """
+    row = np.linspace(1, 0.55, 10).tolist()
+    neighbours = [([*range(1, 11), 11], [*row, 0.5]), ([*range(1, 11), 12], [*row, 0.5]), ([10], [1.0])]
+    notes, weights = np.zeros((15, 11), np.uint16), np.zeros((15, 11), np.float32)
+    for note, (own, theirs) in zip((0, 13, 14), neighbours, strict=True):
+        notes[note, : len(own)], weights[note, : len(own)] = own, theirs
+    statistics = NoteStatistics(*np.ones((2, 15), np.float32), np.zeros(15, np.float32))
+    pool = Pool((NeighbourSource("next", NeighbourTable(notes, weights), 0.0),), statistics, NoteVectors.none(15))
+    cut = Cut(Histories.of([[0], [13], [14], [*range(1, 13)]]), np.arange(3), np.array([1, 1, 10]), 15)
+    shortlists = Shortlists(pool, cut)
+    scores = shortlists.scores(source_order("next", pool.features))
+    assert np.flatnonzero(shortlists.exposure(scores)).tolist() == [*range(1, 11)]
+    boost = boost_unseen(shortlists, scores, cut, 12 / 15)
+    assert np.flatnonzero(shortlists.exposure(shortlists.boosted(scores, boost))).tolist() == [*range(1, 13)]
+    assert boost[11:13].tolist() == pytest.approx([0.1, 0.1])
+    assert not boost[1:11].any()
+    assert not boost_unseen(shortlists, scores, cut, 10 / 15).any()
+
+
 def test_the_bundle_orders_as_the_trainer_does(walked: RecommendTraining, tmp_path: Path) -> None:
     bundle = export_recommender(walked.model, tmp_path)
     assert parity(bundle, walked.model, walked.plan.test.histories) < 1e-6
@@ -85,9 +111,9 @@ def test_the_bundle_orders_as_the_trainer_does(walked: RecommendTraining, tmp_pa
 def test_the_bundle_of_a_ranker_orders_as_the_trainer_does(walked: RecommendTraining, tmp_path: Path) -> None:
     model, cuts = walked.model, walked.plan.before_test()
     made = Ingredients(model.choice.neighbours, n_neighbours=50)
-    booster = fit(cuts, made, seed=7, rng=np.random.default_rng(0))
-    held_back = np.linspace(0, 1, len(model.note_ids), dtype=np.float32)
-    pool = replace(model.pool, statistics=replace(model.pool.statistics, held_back=held_back))
+    booster = Lessons(made, np.random.default_rng(0)).fit(cuts, seed=7)
+    boost = np.linspace(0, 1, len(model.note_ids), dtype=np.float32)
+    pool = replace(model.pool, statistics=replace(model.pool.statistics, boost=boost))
     ranked = replace(model, booster=booster, pool=pool)
     bundle = export_recommender(ranked, tmp_path)
     assert parity(bundle, ranked, walked.plan.test.histories) < 1e-6

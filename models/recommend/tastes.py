@@ -1,0 +1,85 @@
+"""What users like as vectors, in any space that has notes, and how near a note lies to it."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.recommend.histories import Histories, Ints
+from models.recommend.sources import Floats
+from models.recommend.vectors import DIMENSIONS, UnitVectors
+
+Bools = npt.NDArray[np.bool_]
+
+COSINES: Final = ("profile_cosine", "last_cosine", "greatest_cosine")
+"""What a space says of a candidate: its cosine with all that the user likes, with the last note, and the greatest with
+one of the last five.
+"""
+
+_DECAY: Final = 0.7
+"""A note ``age`` places before the last weighs ``(age + 1) ** -decay`` in a profile, as it does in neighbours."""
+_RECENT: Final = 5
+
+
+class Space(Protocol):
+    """Notes as vectors: what they say, or who takes them up."""
+
+    def __len__(self) -> int: ...
+
+    def unit_vectors(self, numbers: Ints) -> UnitVectors:
+        """Those of some notes, (n, 128), of norm 1; zero where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tastes:
+    """What users like, as unit vectors (n_users, 128): their latest notes together, the last one with a vector, and
+    the ``recent`` ones (5, n_users, 128), latest first.
+    """
+
+    profile: UnitVectors
+    last: UnitVectors
+    recent: UnitVectors
+
+    @classmethod
+    def of(cls, space: Space, histories: Histories) -> "Tastes":
+        """The tastes that the latest notes with a vector show."""
+        latest = histories.latest()
+        known = latest.note < len(space)
+        row, note, age = latest.row[known], latest.note[known], latest.age[known]
+        vectors = space.unit_vectors(note)
+        weighed = vectors * np.power(age + 1.0, -_DECAY).astype(np.float32)[:, None]
+        profile = np.zeros((len(histories), DIMENSIONS), np.float32)
+        np.add.at(profile, row, weighed)
+        last, has_vector = np.zeros_like(profile), vectors.any(axis=1)
+        last[row[has_vector]] = vectors[has_vector]  # from old to new, so that the newest stays
+        recent = np.zeros((_RECENT, *profile.shape), np.float32)
+        recent[age[age < _RECENT], row[age < _RECENT]] = vectors[age < _RECENT]
+        return cls(_normalised(profile), last, recent)
+
+
+def cosines(space: Space, histories: Histories, row: Ints, note: Ints) -> list[Floats]:
+    """The columns ``COSINES`` for some notes of some users; NaN where the note or the user has no vector."""
+    tastes, vectors = Tastes.of(space, histories), space.unit_vectors(note)
+    is_known = _has_any(vectors)
+    columns = [_cosine(taste, row, vectors, is_known) for taste in (tastes.profile, tastes.last, *tastes.recent)]
+    profile, last, *recent = columns
+    return [profile, last, np.fmax.reduce(recent)]
+
+
+def _cosine(taste: UnitVectors, row: Ints, vectors: UnitVectors, is_known: Bools) -> Floats:
+    known = is_known & _has_any(taste)[row]
+    cosine: Floats = np.where(known, np.einsum("nd,nd->n", taste[row], vectors), np.float32(np.nan))
+    return cosine
+
+
+def _has_any(vectors: UnitVectors) -> Bools:
+    found: Bools = (vectors != 0).any(axis=1)
+    return found
+
+
+def _normalised(vectors: npt.NDArray[np.float32]) -> UnitVectors:
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    normalised: UnitVectors = vectors / np.maximum(norms, np.float32(1e-12))[:, None]
+    return normalised
