@@ -1,5 +1,6 @@
 """What users like as vectors, in any space that has notes, and how near a note lies to it."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -60,22 +61,21 @@ class Tastes:
 
 
 def cosines(space: Space, histories: Histories, row: Ints, note: Ints) -> list[Floats]:
-    """The columns ``COSINES`` for some notes of some users; NaN where the note or the user has no vector."""
+    """The columns ``COSINES`` for some notes of some users, ascending by ``row``; NaN where the note or the user has no
+    vector.
+    """
     tastes, vectors = Tastes.of(space, histories), space.unit_vectors(note)
-    is_known = _has_any(vectors)
-    columns = [_cosine(taste, row, vectors, is_known) for taste in (tastes.profile, tastes.last, *tastes.recent)]
-    profile, last, *recent = columns
-    return [profile, last, np.fmax.reduce(recent)]
-
-
-def _cosine(taste: UnitVectors, row: Ints, vectors: UnitVectors, is_known: Bools) -> Floats:
-    known = is_known & _has_any(taste)[row]
-    cosine: Floats = np.where(known, np.einsum("nd,nd->n", taste[row], vectors), np.float32(np.nan))
-    return cosine
+    wanted = np.stack([tastes.profile, tastes.last, *tastes.recent], axis=1)
+    cosine = np.empty((len(row), wanted.shape[1]), np.float32)
+    ends = np.searchsorted(row, np.arange(len(histories) + 1)).tolist()
+    for user, (first, end) in enumerate(itertools.pairwise(ends)):
+        cosine[first:end] = vectors[first:end] @ wanted[user].T
+    cosine[~(_has_any(vectors)[:, None] & _has_any(wanted)[row])] = np.nan
+    return [cosine[:, 0], cosine[:, 1], np.fmax.reduce(cosine[:, 2:], axis=1)]
 
 
 def _has_any(vectors: UnitVectors) -> Bools:
-    found: Bools = (vectors != 0).any(axis=1)
+    found: Bools = (vectors != 0).any(axis=-1)
     return found
 
 

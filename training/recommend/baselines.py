@@ -14,6 +14,7 @@ from training.recommend.search import search
 
 ALS_NOT_INSTALLED: Final = "implicit is not installed (it comes with the extra dev)"
 _ITERATIONS: Final = 15
+_THREADS: Final = 2
 _TUNING_USERS: Final = 4_000
 
 
@@ -55,7 +56,7 @@ def als_scores(cut: Cut, settings: AlsSettings, *, seed: int) -> Score:
 
     model = AlternatingLeastSquares(
         factors=int(settings.factors), regularization=settings.regularisation, alpha=settings.alpha,
-        iterations=_ITERATIONS, random_state=seed, num_threads=1, use_gpu=False,
+        iterations=_ITERATIONS, random_state=seed, num_threads=_THREADS, use_gpu=False,
     )  # fmt: skip
     model.fit(_user_notes(cut.known, cut.n_notes), show_progress=False)
 

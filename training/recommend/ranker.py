@@ -23,6 +23,8 @@ MAX_LISTS: Final = 15_000
 """Lists learnt from, at most; each cut keeps an even share."""
 SMALL_LISTS: Final = 6_000
 """The same for few users."""
+THREADS: Final = 2
+"""Threads that fit and ask the trees; more change nothing but the time."""
 _BLOCK: Final = 1_000
 _PARAMS: Final = {
     "objective": "lambdarank", "lambdarank_truncation_level": 15, "learning_rate": 0.07, "num_leaves": 20,
@@ -69,7 +71,7 @@ def joined(parts: Sequence[Examples]) -> Examples:
 
 def fit_ranker(examples: Examples, features: Sequence[str], *, small: bool, seed: int) -> lgb.Booster:
     """The trees, ``small`` ones for few users."""
-    params: dict[str, Any] = {**_PARAMS, **(_SMALL_PARAMS if small else {}), "seed": seed, "num_threads": 2}
+    params: dict[str, Any] = {**_PARAMS, **(_SMALL_PARAMS if small else {}), "seed": seed, "num_threads": THREADS}
     data = lgb.Dataset(
         examples.features, examples.is_target, group=examples.n, feature_name=list(features), params=params
     )
@@ -78,7 +80,7 @@ def fit_ranker(examples: Examples, features: Sequence[str], *, small: bool, seed
 
 def trees_order(booster: lgb.Booster) -> Order:
     """The trees' scores."""
-    return lambda candidates: np.asarray(booster.predict(candidates, raw_score=True, num_threads=1), np.float32)
+    return lambda candidates: np.asarray(booster.predict(candidates, raw_score=True, num_threads=THREADS), np.float32)
 
 
 def source_order(source: str, features: Sequence[str]) -> Order:

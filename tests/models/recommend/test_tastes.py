@@ -43,3 +43,14 @@ def test_a_note_or_a_user_of_whom_nothing_is_known_has_no_cosine() -> None:
 def test_a_note_that_is_not_known_takes_no_part_in_a_taste() -> None:
     found = cosines(NOTES, Histories.of([[0, 3, 7]]), np.array([0]), np.array([0]))
     assert np.concatenate(found) == pytest.approx([1, 1, 1], abs=0.01)
+
+
+def test_a_user_among_others_has_the_same_cosines_as_alone() -> None:
+    rng = np.random.default_rng(2)
+    notes = NoteVectors(quantised(rng.standard_normal((40, DIMENSIONS)).astype(np.float32)))
+    histories = [rng.integers(40, size=n).tolist() for n in (3, 9, 1)]
+    row, note = np.repeat(np.arange(3), 40), np.tile(np.arange(40), 3)
+    together = np.stack(cosines(notes, Histories.of(histories), row, note))
+    for user, history in enumerate(histories):
+        alone = np.stack(cosines(notes, Histories.of([history]), np.zeros(40, np.int64), np.arange(40)))
+        np.testing.assert_array_equal(together[:, row == user], alone)
