@@ -8,6 +8,9 @@ TESTS := -n auto --dist worksteal $(if $(CI),--cov --cov-report=term,-m "not slo
 demo: .venv/.demo  ## train, release and serve the models on a synthetic community
 	@$(BIN)/python demo.py
 
+# There is a test on every core: within one, threads that wait for each other must not keep cores busy.
+test: export OMP_WAIT_POLICY := passive
+test: export OPENBLAS_NUM_THREADS := 1
 test: .venv/.dev  ## run the tests, on every core
 	$(BIN)/python -m pytest $(TESTS)
 
