@@ -12,15 +12,18 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from models.recommend.vectors import DIMENSIONS, NoteVectors, quantised
-from training.recommend.neighbours import Pairs
+from training.recommend.neighbours import NeighbourSettings, Pairs
 
-_LAG_POWER: Final = 0.4
+_TOGETHER: Final = NeighbourSettings(
+    lag_power=0.4, length_power=0, backward=1, from_power=0, to_power=0, smoothing=0, decay=0
+)
+"""What lies near in a history, whichever comes first, however often each note occurs: weights, no similarities."""
 _CONTEXT_POWER: Final = 0.75
 
 
 def note_factors(pairs: Pairs) -> NoteVectors:
     """The factors of the notes; zero for those that are in no pair, which change nothing for the others."""
-    together = pairs.together(_LAG_POWER)
+    together = pairs.similarity(_TOGETHER)
     n_notes, paired = together.shape[0], np.flatnonzero(np.diff(together.indptr))
     information = _information(together[paired][:, paired])
     n_factors = min(DIMENSIONS, len(paired) - 1)
@@ -28,7 +31,7 @@ def note_factors(pairs: Pairs) -> NoteVectors:
         return NoteVectors.none(n_notes)
     left, values, _ = svds(information, k=n_factors, v0=np.ones(len(paired)), solver="arpack")
     factors = np.zeros((n_notes, DIMENSIONS), np.float32)
-    factors[paired, :n_factors] = left * np.sqrt(np.maximum(values, 0))
+    factors[paired, :n_factors] = left * np.sqrt(values)
     return NoteVectors(quantised(factors))
 
 

@@ -86,11 +86,6 @@ class Pairs:
         both.data /= n[row] ** settings.from_power * n[both.indices] ** settings.to_power
         return both
 
-    def together(self, lag_power: float) -> sparse.csr_array:
-        """What lies near in a history, whichever comes first: the pairs' weights, shape (n_notes, n_notes)."""
-        forward = self._weighed(lag_power, 0.0)
-        return (forward + forward.T).tocsr()
-
     def _weighed(self, lag_power: float, length_power: float) -> sparse.csr_array:
         """F; it is kept, since most settings share it."""
         if (key := (lag_power, length_power)) not in self._forward:
