@@ -145,15 +145,14 @@ def train_recommender(
     lessons = Lessons(made, rng) if graph else lessons
     booster = lessons.fit(cuts, seed=config.seed) if choice.has_ranker else None
     item_knn = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), plan.test)
+    progress("judging the model", 3, 5)
     shortlists = Shortlists(pool, plan.test)
-    boost = boost_unseen(
-        shortlists, shortlists.scores(_order(booster, choice.source, pool)), plan.test, item_knn.coverage
-    )
+    scores = shortlists.scores(_order(booster, choice.source, pool))
+    boost = boost_unseen(shortlists, scores, plan.test, item_knn.coverage)
     pool = replace(pool, statistics=replace(pool.statistics, boost=boost))
     model = RecommendModel(sequences.note_ids.tolist(), pool, choice, booster, graph)
-    progress("judging the model", 3, 5)
     figures: dict[str, Figures | None] = {
-        "model": judge(model.score, plan.test),
+        "model": shortlists.judge(shortlists.boosted(scores, boost)),  # as ``model.score``, found once
         "popularity": judge(popularity_scores(plan.test), plan.test),
         "item_knn": item_knn,
     }

@@ -17,6 +17,7 @@ from training.recommend.config import Gates
 from training.recommend.cuts import Cut, Protocol
 from training.recommend.export import export_recommender, parity
 from training.recommend.ranker import Shortlists, source_order
+from training.recommend.ranking import judge
 from training.recommend.recipe import Ingredients, Lessons, RecommendTraining, boost_unseen, note_statistics
 from training.recommend.run import gates_of
 
@@ -32,6 +33,12 @@ def test_the_model_finds_the_usual_successors(walked: RecommendTraining) -> None
     assert found["model"]["hr@10"] > 0.6
     assert found["model"]["ndcg@10"] > 2 * found["popularity"]["ndcg@10"]
     assert found.keys() == {"model", "popularity", "item_knn", "als"}
+
+
+def test_the_figures_are_those_of_the_models_own_scores(walked: RecommendTraining) -> None:
+    found = walked.figures["model"]
+    assert found is not None
+    assert judge(walked.model.score, walked.plan.test).to_json() == found.to_json()
 
 
 @pytest.mark.slow
