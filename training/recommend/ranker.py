@@ -28,8 +28,8 @@ THREADS: Final = 2
 _BLOCK: Final = 1_000
 _PARAMS: Final = {
     "objective": "lambdarank", "lambdarank_truncation_level": 15, "learning_rate": 0.07, "num_leaves": 20,
-    "min_data_in_leaf": 50, "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0,
-    "max_bin": 255, "deterministic": True, "force_row_wise": True, "verbose": -1,
+    "min_data_in_leaf": 50, "path_smooth": 20.0, "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1,
+    "lambda_l2": 5.0, "max_bin": 255, "deterministic": True, "force_row_wise": True, "verbose": -1,
 }  # fmt: skip
 _ROUNDS: Final = 120
 _SMALL_PARAMS: Final = {"learning_rate": 0.05, "num_leaves": 7}
