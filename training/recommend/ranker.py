@@ -1,6 +1,6 @@
 """The ranker: LambdaRank over the candidates of all sources (Burges 2010), by LightGBM."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,20 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from models.recommend.candidates import Candidates, Pool
-from models.recommend.histories import Histories, Ints
+from models.recommend.histories import Ints
 from models.recommend.sources import Floats
 from training.recommend.cuts import Cut
-from training.recommend.ranking import Figures, Score, Scores, blocks, exposure_of_blocks, judge_blocks
 
 Order = Callable[[Floats], Floats]
 """Scores of candidates, shape (n,), from their features."""
 
-SMALL: Final = 5_000
-"""Users below whom the trees are kept small: however many lists they give, they are the same few people."""
-MAX_LISTS: Final = 15_000
-"""Lists learnt from, at most; each cut keeps an even share."""
-SMALL_LISTS: Final = 6_000
-"""The same for few users."""
 THREADS: Final = 2
 """Threads that fit and ask the trees; more change nothing but the time."""
 _BLOCK: Final = 1_000
@@ -93,51 +86,6 @@ def boosted(order: Order, features: Sequence[str]) -> Order:
     """An order's scores, each note's boost added."""
     column = features.index("boost")
     return lambda candidates: order(candidates) + candidates[:, column]
-
-
-def candidate_scores(pool: Pool, order: Order) -> Score:
-    """Scores over all notes: those that are candidates get the order's."""
-
-    def score(histories: Histories) -> Scores:
-        found = pool.find(histories)
-        return _spread(found, order(found.features), (len(histories), len(pool.statistics.n_events)))
-
-    return score
-
-
-class Shortlists:
-    """The candidates of those a cut asks, found once, to be judged in one order and another."""
-
-    def __init__(self, pool: Pool, cut: Cut) -> None:
-        self._cut = cut
-        self._found = [(pool.find(block), (len(block), cut.n_notes)) for block in blocks(cut)]
-
-    def scores(self, order: Order) -> list[Floats]:
-        """An order's scores, one array for each block of users."""
-        return [order(found.features) for found, _ in self._found]
-
-    def judge(self, scores: Sequence[Floats]) -> Figures:
-        """The figures of scores such as ``scores`` gives."""
-        return judge_blocks(self._spread(scores), self._cut)
-
-    def boosted(self, scores: Sequence[Floats], boost: Floats) -> list[Floats]:
-        """The scores, each note's boost added."""
-        return [one + boost[found.note] for one, (found, _) in zip(scores, self._found, strict=True)]
-
-    def exposure(self, scores: Sequence[Floats]) -> Ints:
-        """How many first tens each note is in by such scores; no target is looked at."""
-        return exposure_of_blocks(self._spread(scores), self._cut)
-
-    def _spread(self, scores: Sequence[Floats]) -> Iterator[Scores]:
-        placed = zip(self._found, scores, strict=True)
-        return (_spread(found, score, shape) for (found, shape), score in placed)
-
-
-def _spread(found: Candidates, score: Floats, shape: tuple[int, int]) -> Scores:
-    """Scores of shape (n_users, n_notes): -inf for all that is no candidate."""
-    scores = np.full(shape, -np.inf, np.float32)
-    scores[found.row, found.note] = score
-    return scores
 
 
 def _block(found: Candidates, targets: Ints) -> Examples:

@@ -10,59 +10,27 @@ from typing import Final
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 
-from models.recommend.candidates import NoteStatistics, Pool
+from models.recommend.candidates import Pool
 from models.recommend.catalogue import Catalogue
-from models.recommend.histories import Histories
-from models.recommend.sequence import MAX_NOTES, SEQUENCE, SequenceSource
-from models.runtime import open_session
+from models.recommend.sequence import MAX_NOTES, SEQUENCE
 from training.progress import Progress
 from training.recommend.baselines import popularity_scores, sample, tuned_als_scores
 from training.recommend.config import RecommendConfig
 from training.recommend.cuts import MIN_TRAIN_CUTS, Cut, Plan, plan_cuts
-from training.recommend.factors import note_factors
-from training.recommend.neighbours import (
-    COSINE,
-    FORWARD,
-    GRID,
-    MAX_EVALUATIONS,
-    SHARP,
-    START,
-    NeighbourSettings,
-    Pairs,
-    neighbour_scores,
-    neighbour_source,
-    two_hops,
-)
-from training.recommend.ranker import (
-    MAX_LISTS,
-    SMALL,
-    SMALL_LISTS,
-    Examples,
-    Order,
-    Shortlists,
-    boosted,
-    candidate_scores,
-    fit_ranker,
-    joined,
-    source_order,
-    trees_order,
-)
+from training.recommend.lessons import Lessons
+from training.recommend.neighbours import GRID, MAX_EVALUATIONS, START, NeighbourSettings, Pairs, neighbour_scores
+from training.recommend.pool import Ingredients, build_pool
+from training.recommend.ranker import Order, boosted, source_order, trees_order
 from training.recommend.ranking import Figures, Floats, Score, by_chance, judge, ndcg
 from training.recommend.search import search
 from training.recommend.sequences import Sequences
+from training.recommend.shortlists import Shortlists, boost_unseen, candidate_scores
 
 SEARCH_USERS: Final = 4_000
 """Validation users, at most, that each setting of the neighbours is tried on."""
 CHOICE_USERS: Final = 40_000
 """Validation users, at most, on whom the ranker must beat its best source."""
-LATE: Final = 3
-"""A user's latest steps, in which ``lateness`` looks for a note."""
-BOOST: Final = np.float32(0.1)
-"""What a round adds to the score of a note that no list shows."""
-MAX_ROUNDS: Final = 30
-"""Rounds, at most, until coverage is the tuned neighbours'."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,16 +83,6 @@ class RecommendTraining:
     figures: dict[str, Figures | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ingredients:
-    """What a pool is made of beside a cut: the neighbours' settings and number, what notes say, a sequence model."""
-
-    neighbours: NeighbourSettings
-    n_neighbours: int
-    catalogue: Catalogue | None = None
-    sequence: SequenceSource | None = None
-
-
 def train_recommender(
     config: RecommendConfig, sequences: Sequences, progress: Progress, *, catalogue: Catalogue | None = None
 ) -> RecommendTraining:
@@ -140,7 +98,7 @@ def train_recommender(
     progress("fitting", 2, 5)
     cuts = plan.before_test()[: MIN_TRAIN_CUTS if choice.has_sequence_model else None]
     graph = sequence_model(cuts, seed=config.seed) if choice.has_sequence_model else None
-    made = _with_sequence(plain, graph, sequences.n_notes)
+    made = plain.with_sequence(graph, sequences.n_notes)
     pairs, pool = build_pool(plan.test, made)
     lessons = Lessons(made, rng) if graph else lessons
     booster = lessons.fit(cuts, seed=config.seed) if choice.has_ranker else None
@@ -173,7 +131,7 @@ def choose_neighbours(validation: Cut, rng: np.random.Generator) -> tuple[Neighb
 
 
 def choose_order(
-    plan: Plan, lessons: "Lessons", *, n_tried: int, config: RecommendConfig, rng: np.random.Generator
+    plan: Plan, lessons: Lessons, *, n_tried: int, config: RecommendConfig, rng: np.random.Generator
 ) -> Choice:
     """Whether a ranker beats the best source on validation, and a sequence model pays, each held to the coverage of
     the tuned neighbours.
@@ -211,7 +169,7 @@ def _ranked_with_sequence(
     graph = sequence_model(cuts, seed=config.seed)
     if graph is None:
         return None
-    made = _with_sequence(made, graph, asked.n_notes)
+    made = made.with_sequence(graph, asked.n_notes)
     _, pool = build_pool(plan.validation, made)
     booster = Lessons(made, rng).fit(cuts, seed=config.seed)
     return _covering(Shortlists(pool, asked), _order(booster, SEQUENCE, pool), asked, goal)
@@ -234,78 +192,8 @@ def sequence_model(cuts: Sequence[Cut], *, seed: int) -> bytes | None:
     return fit_sequence_model(cuts[-1].known, cuts[-1].n_notes, seed=seed)
 
 
-def _with_sequence(made: Ingredients, graph: bytes | None, n_notes: int) -> Ingredients:
-    return made if graph is None else replace(made, sequence=SequenceSource(open_session(graph), n_notes))
-
-
-def boost_unseen(
-    shortlists: Shortlists, scores: Sequence[npt.NDArray[np.float32]], cut: Cut, coverage: float
-) -> npt.NDArray[np.float32]:
-    """Each note's boost, so that the lists cover as much of the known notes as asked, or nearly.
-
-    Round by round, notes that are in no list gain a little, until the lists of those they suit best have room for them.
-    That depends on histories alone: what users did next is not looked at.
-    """
-    boost, known = np.zeros(cut.n_notes, np.float32), np.unique(cut.known.notes)
-    for _ in range(MAX_ROUNDS):
-        exposure = shortlists.exposure(shortlists.boosted(scores, boost))
-        if (exposure[known] > 0).mean() >= coverage:
-            break
-        boost[exposure == 0] += BOOST
-    return boost
-
-
 def _order(booster: lgb.Booster | None, source: str, pool: Pool) -> Order:
     return trees_order(booster) if booster else source_order(source, pool.features)
-
-
-def build_pool(cut: Cut, made: Ingredients) -> tuple[Pairs, Pool]:
-    """The sources and statistics as of a cut: nothing from the cut on is in them. What notes say has no time."""
-    pairs, neighbours, n_neighbours = Pairs(cut.known, cut.n_notes), made.neighbours, made.n_neighbours
-    tuned, forward = pairs.similarity(neighbours), pairs.similarity(FORWARD)
-    sources = (
-        neighbour_source("similar", tuned, n_neighbours=n_neighbours, decay=neighbours.decay),
-        neighbour_source("next", pairs.similarity(SHARP), n_neighbours=n_neighbours, decay=SHARP.decay),
-        neighbour_source("together", pairs.similarity(COSINE), n_neighbours=n_neighbours, decay=COSINE.decay),
-        neighbour_source("two_hops", two_hops(tuned), n_neighbours=n_neighbours, decay=neighbours.decay),
-        neighbour_source("after", forward, n_neighbours=n_neighbours, decay=FORWARD.decay),
-        neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
-    )
-    statistics = note_statistics(cut.known, cut.n_notes)
-    return pairs, Pool(sources, statistics, note_factors(pairs), made.sequence, made.catalogue)
-
-
-def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
-    """Steps per note, and the share of them in their users' latest three (one more of two, so that none is 0 or 1)."""
-    n_steps = np.bincount(known.notes, minlength=n_notes)
-    late = np.bincount(known.latest(LATE).note, minlength=n_notes)
-    return NoteStatistics(
-        n_steps.astype(np.float32), ((late + 1) / (n_steps + 2)).astype(np.float32), np.zeros(n_notes, np.float32)
-    )
-
-
-class Lessons:
-    """What rankers learn at cuts, each with sources and statistics from before it; made once for those who share it."""
-
-    def __init__(self, made: Ingredients, rng: np.random.Generator) -> None:
-        self.made = made
-        self._rng = rng
-        self._found: dict[tuple[Cut, int], tuple[Examples, tuple[str, ...]]] = {}
-
-    def fit(self, cuts: Sequence[Cut], *, seed: int) -> lgb.Booster | None:
-        """A ranker that learns at some cuts; None without an example."""
-        small = bool(cuts) and len(cuts[0].asked) < SMALL
-        most = SMALL_LISTS if small else MAX_LISTS
-        found = [self._at(cut, most // len(cuts)) for cut in cuts]
-        if not any(len(examples) for examples, _ in found):
-            return None
-        return fit_ranker(joined([examples for examples, _ in found]), found[0][1], small=small, seed=seed)
-
-    def _at(self, cut: Cut, most: int) -> tuple[Examples, tuple[str, ...]]:
-        if (cut, most) not in self._found:
-            _, pool = build_pool(cut, self.made)
-            self._found[cut, most] = Examples.of(pool, cut, most=most, rng=self._rng), pool.features
-        return self._found[cut, most]
 
 
 def _als(plan: Plan, seed: int, rng: np.random.Generator) -> Figures | None:

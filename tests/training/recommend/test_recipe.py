@@ -16,10 +16,13 @@ from training.gates import Gate
 from training.recommend.config import Gates
 from training.recommend.cuts import Cut, Protocol
 from training.recommend.export import export_recommender, parity
-from training.recommend.ranker import Shortlists, source_order
+from training.recommend.lessons import Lessons
+from training.recommend.pool import Ingredients, note_statistics
+from training.recommend.ranker import source_order
 from training.recommend.ranking import judge
-from training.recommend.recipe import Ingredients, Lessons, RecommendTraining, boost_unseen, note_statistics
+from training.recommend.recipe import RecommendTraining
 from training.recommend.run import gates_of
+from training.recommend.shortlists import Shortlists, boost_unseen
 
 Train = Callable[..., RecommendTraining]
 

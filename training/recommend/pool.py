@@ -1,0 +1,65 @@
+"""Makes the pool of a cut: sources, statistics and factors, of which nothing knows what came from the cut on."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from models.recommend.candidates import NoteStatistics, Pool
+from models.recommend.catalogue import Catalogue
+from models.recommend.histories import Histories
+from models.recommend.sequence import SequenceSource
+from models.runtime import open_session
+from training.recommend.cuts import Cut
+from training.recommend.factors import note_factors
+from training.recommend.neighbours import (
+    COSINE,
+    FORWARD,
+    SHARP,
+    NeighbourSettings,
+    Pairs,
+    neighbour_source,
+    two_hops,
+)
+
+LATE: Final = 3
+"""A user's latest steps, in which ``lateness`` looks for a note."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ingredients:
+    """What a pool is made of beside a cut: the neighbours' settings and number, what notes say, a sequence model."""
+
+    neighbours: NeighbourSettings
+    n_neighbours: int
+    catalogue: Catalogue | None = None
+    sequence: SequenceSource | None = None
+
+    def with_sequence(self, graph: bytes | None, n_notes: int) -> "Ingredients":
+        """These and a sequence model, where there is one; it knows the first ``n_notes`` notes."""
+        return replace(self, sequence=SequenceSource(open_session(graph), n_notes)) if graph else self
+
+
+def build_pool(cut: Cut, made: Ingredients) -> tuple[Pairs, Pool]:
+    """The sources and statistics as of a cut: nothing from the cut on is in them. What notes say has no time."""
+    pairs, neighbours, n_neighbours = Pairs(cut.known, cut.n_notes), made.neighbours, made.n_neighbours
+    tuned, forward = pairs.similarity(neighbours), pairs.similarity(FORWARD)
+    sources = (
+        neighbour_source("similar", tuned, n_neighbours=n_neighbours, decay=neighbours.decay),
+        neighbour_source("next", pairs.similarity(SHARP), n_neighbours=n_neighbours, decay=SHARP.decay),
+        neighbour_source("together", pairs.similarity(COSINE), n_neighbours=n_neighbours, decay=COSINE.decay),
+        neighbour_source("two_hops", two_hops(tuned), n_neighbours=n_neighbours, decay=neighbours.decay),
+        neighbour_source("after", forward, n_neighbours=n_neighbours, decay=FORWARD.decay),
+        neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
+    )
+    statistics = note_statistics(cut.known, cut.n_notes)
+    return pairs, Pool(sources, statistics, note_factors(pairs), made.sequence, made.catalogue)
+
+
+def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
+    """Steps per note, and the share of them in their users' latest three (one more of two, so that none is 0 or 1)."""
+    n_steps = np.bincount(known.notes, minlength=n_notes)
+    late = np.bincount(known.latest(LATE).note, minlength=n_notes)
+    return NoteStatistics(
+        n_steps.astype(np.float32), ((late + 1) / (n_steps + 2)).astype(np.float32), np.zeros(n_notes, np.float32)
+    )
