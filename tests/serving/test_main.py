@@ -209,6 +209,7 @@ def test_servers_share_postgres_and_redis(serve, capsys):
     assert capsys.readouterr().out == "revoked 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stores")
 def test_a_rebuild_gives_every_state_bit_for_bit_while_a_server_runs(serve, monkeypatch, capsys):
     monkeypatch.setenv("MINGJIAN_OPEN_ACCESS", "true")

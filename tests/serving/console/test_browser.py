@@ -143,6 +143,7 @@ def test_the_next_note_is_there_before_the_answer_to_a_decision(site, open_page)
     expect(heading).to_have_text(last)
 
 
+@pytest.mark.slow
 def test_two_reviewers_at_once_never_have_the_same_note(site, open_page):
     site.put("n0")
     site.wait(1)
@@ -226,6 +227,7 @@ def test_a_session_that_ends_mid_decision_loses_nothing(site, open_page):
     assert site.reviews("decided")[0]["judgement"]["text"] == "写了很久的说明"
 
 
+@pytest.mark.slow
 def test_the_organisation_s_account_signs_in_and_loses_nothing_either(browser, world, listen, free_port, eventually):
     world.registry.release()
     world.registry.release_quality()

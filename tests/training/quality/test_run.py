@@ -109,6 +109,7 @@ def test_a_label_that_was_declared_and_not_found_is_left_out_by_name(
     assert list(report["labels"]) == ["spam"]
 
 
+@pytest.mark.slow
 def test_a_grade_becomes_the_quality_score(
     write_table: Callable[..., None], open_notes: Callable[..., list[Dataset]], folders: list[Path], tmp_path: Path
 ) -> None:
