@@ -21,8 +21,8 @@ EVIDENCE: Final = ("score", "strongest", "support", "from_last")
 class Proposals:
     """A source's notes for some users, those they know left out, ascending by ``key`` = user * n_notes + note.
 
-    ``score`` orders a user's notes. ``strongest`` is the largest contribution of one history note to it, ``support``
-    how many history notes contribute, and ``from_last`` what the user's last note contributes.
+    ``score`` orders a user's notes; it is not negative. ``strongest`` is the largest contribution of one history note
+    to it, ``support`` how many history notes contribute, and ``from_last`` what the user's last note contributes.
     """
 
     key: Ints

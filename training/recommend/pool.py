@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from scipy import sparse
 
 from models.recommend.candidates import NoteStatistics, Pool
 from models.recommend.catalogue import Catalogue
@@ -40,8 +41,10 @@ class Ingredients:
         return replace(self, sequence=SequenceSource(open_session(graph), n_notes)) if graph else self
 
 
-def build_pool(cut: Cut, made: Ingredients) -> tuple[Pairs, Pool]:
-    """The sources and statistics as of a cut: nothing from the cut on is in them. What notes say has no time."""
+def build_pool(cut: Cut, made: Ingredients) -> tuple[sparse.csr_array, Pool]:
+    """The tuned similarities, whole, and the pool as of a cut: nothing from the cut on is in them. What notes say has
+    no time.
+    """
     pairs, neighbours, n_neighbours = Pairs(cut.known, cut.n_notes), made.neighbours, made.n_neighbours
     tuned, forward = pairs.similarity(neighbours), pairs.similarity(FORWARD)
     sources = (
@@ -53,7 +56,7 @@ def build_pool(cut: Cut, made: Ingredients) -> tuple[Pairs, Pool]:
         neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
     )
     statistics = note_statistics(cut.known, cut.n_notes)
-    return pairs, Pool(sources, statistics, note_factors(pairs), made.sequence, made.catalogue)
+    return tuned, Pool(sources, statistics, note_factors(pairs), made.sequence, made.catalogue)
 
 
 def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:

@@ -25,7 +25,7 @@ from training.recommend.ranker import Order, boosted, source_order, trees_order
 from training.recommend.ranking import Figures, Floats, Score, by_chance, judge, ndcg
 from training.recommend.search import search
 from training.recommend.sequences import Sequences
-from training.recommend.shortlists import Shortlists, boost_unseen, candidate_scores
+from training.recommend.shortlists import Shortlists, candidate_scores
 
 SEARCH_USERS: Final = 4_000
 """Validation users, at most, that each setting of the neighbours is tried on."""
@@ -99,18 +99,17 @@ def train_recommender(
     cuts = plan.before_test()[: MIN_TRAIN_CUTS if choice.has_sequence_model else None]
     graph = sequence_model(cuts, seed=config.seed) if choice.has_sequence_model else None
     made = plain.with_sequence(graph, sequences.n_notes)
-    pairs, pool = build_pool(plan.test, made)
+    similarity, pool = build_pool(plan.test, made)
     lessons = Lessons(made, rng) if graph else lessons
     booster = lessons.fit(cuts, seed=config.seed) if choice.has_ranker else None
-    item_knn = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), plan.test)
+    item_knn = judge(neighbour_scores(similarity, neighbours.decay), plan.test)
     progress("judging the model", 3, 5)
-    shortlists = Shortlists(pool, plan.test)
-    scores = shortlists.scores(_order(booster, choice.source, pool))
-    boost = boost_unseen(shortlists, scores, plan.test, item_knn.coverage)
+    order = _order(booster, choice.source, pool)
+    boost, judged = Shortlists(pool, plan.test).covering(order, item_knn.coverage)
     pool = replace(pool, statistics=replace(pool.statistics, boost=boost))
     model = RecommendModel(sequences.note_ids.tolist(), pool, choice, booster, graph)
     figures: dict[str, Figures | None] = {
-        "model": shortlists.judge(shortlists.boosted(scores, boost)),  # as ``model.score``, found once
+        "model": judged,
         "popularity": judge(popularity_scores(plan.test), plan.test),
         "item_knn": item_knn,
     }
@@ -137,17 +136,17 @@ def choose_order(
     the tuned neighbours.
     """
     made, asked = lessons.made, sample(plan.validation, CHOICE_USERS, rng=rng)
-    pairs, pool = build_pool(plan.validation, made)
+    similarity, pool = build_pool(plan.validation, made)
     shortlists, neighbours = Shortlists(pool, asked), made.neighbours
     gains = {
         source.name: float(shortlists.judge(shortlists.scores(source_order(source.name, pool.features))).ndcg.mean())
         for source in pool.sources
     }
     best = max(gains, key=gains.__getitem__)
-    goal = judge(neighbour_scores(pairs.similarity(neighbours), neighbours.decay), asked).coverage
+    goal = judge(neighbour_scores(similarity, neighbours.decay), asked).coverage
     booster = lessons.fit(plan.before_validation(), seed=config.seed)
-    alone = _covering(shortlists, _order(None, best, pool), asked, goal)
-    ranked = _covering(shortlists, _order(booster, best, pool), asked, goal)
+    alone = shortlists.covering(_order(None, best, pool), goal)[1].ndcg
+    ranked = shortlists.covering(_order(booster, best, pool), goal)[1].ndcg
     gains |= {"chosen source": float(alone.mean()), "ranker": float(ranked.mean())}
     has_ranker = booster is not None and gains["ranker"] > gains["chosen source"]
     with_sequence = _ranked_with_sequence(plan, asked, made, goal, config=config, rng=rng)
@@ -172,13 +171,7 @@ def _ranked_with_sequence(
     made = made.with_sequence(graph, asked.n_notes)
     _, pool = build_pool(plan.validation, made)
     booster = Lessons(made, rng).fit(cuts, seed=config.seed)
-    return _covering(Shortlists(pool, asked), _order(booster, SEQUENCE, pool), asked, goal)
-
-
-def _covering(shortlists: Shortlists, order: Order, cut: Cut, goal: float) -> Floats:
-    """Each asked user's gain by an order that covers as much as asked."""
-    scores = shortlists.scores(order)
-    return shortlists.judge(shortlists.boosted(scores, boost_unseen(shortlists, scores, cut, goal))).ndcg
+    return Shortlists(pool, asked).covering(_order(booster, SEQUENCE, pool), goal)[1].ndcg
 
 
 def sequence_model(cuts: Sequence[Cut], *, seed: int) -> bytes | None:

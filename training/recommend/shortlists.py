@@ -51,24 +51,29 @@ class Shortlists:
         """How many first tens each note is in by such scores; no target is looked at."""
         return exposure_of_blocks(self._spread(scores), self._cut)
 
+    def boost_unseen(self, scores: Sequence[Floats], coverage: float) -> Floats:
+        """Each note's boost, so that the lists cover as much of the known notes as asked, or nearly.
+
+        Round by round, notes that are in no list gain a little, until the lists of those they suit best have room for
+        them. That depends on histories alone: what users did next is not looked at.
+        """
+        boost, known = np.zeros(self._cut.n_notes, np.float32), np.unique(self._cut.known.notes)
+        for _ in range(MAX_ROUNDS):
+            exposure = self.exposure(self.boosted(scores, boost))
+            if (exposure[known] > 0).mean() >= coverage:
+                break
+            boost[exposure == 0] += BOOST
+        return boost
+
+    def covering(self, order: Order, coverage: float) -> tuple[Floats, Figures]:
+        """The boost with which an order's lists cover as much as asked, and their figures with it."""
+        scores = self.scores(order)
+        boost = self.boost_unseen(scores, coverage)
+        return boost, self.judge(self.boosted(scores, boost))
+
     def _spread(self, scores: Sequence[Floats]) -> Iterator[Scores]:
         placed = zip(self._found, scores, strict=True)
         return (_spread(found, score, shape) for (found, shape), score in placed)
-
-
-def boost_unseen(shortlists: Shortlists, scores: Sequence[Floats], cut: Cut, coverage: float) -> Floats:
-    """Each note's boost, so that the lists cover as much of the known notes as asked, or nearly.
-
-    Round by round, notes that are in no list gain a little, until the lists of those they suit best have room for them.
-    That depends on histories alone: what users did next is not looked at.
-    """
-    boost, known = np.zeros(cut.n_notes, np.float32), np.unique(cut.known.notes)
-    for _ in range(MAX_ROUNDS):
-        exposure = shortlists.exposure(shortlists.boosted(scores, boost))
-        if (exposure[known] > 0).mean() >= coverage:
-            break
-        boost[exposure == 0] += BOOST
-    return boost
 
 
 def _spread(found: Candidates, score: Floats, shape: tuple[int, int]) -> Scores:

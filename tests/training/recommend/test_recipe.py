@@ -22,7 +22,7 @@ from training.recommend.ranker import source_order
 from training.recommend.ranking import judge
 from training.recommend.recipe import RecommendTraining
 from training.recommend.run import gates_of
-from training.recommend.shortlists import Shortlists, boost_unseen
+from training.recommend.shortlists import Shortlists
 
 Train = Callable[..., RecommendTraining]
 
@@ -102,11 +102,11 @@ def test_notes_that_no_list_shows_are_boosted_into_the_lists_that_they_suit_best
     shortlists = Shortlists(pool, cut)
     scores = shortlists.scores(source_order("next", pool.features))
     assert np.flatnonzero(shortlists.exposure(scores)).tolist() == [*range(1, 11)]
-    boost = boost_unseen(shortlists, scores, cut, 12 / 15)
+    boost = shortlists.boost_unseen(scores, 12 / 15)
     assert np.flatnonzero(shortlists.exposure(shortlists.boosted(scores, boost))).tolist() == [*range(1, 13)]
     assert boost[11:13].tolist() == pytest.approx([0.1, 0.1])
     assert not boost[1:11].any()
-    assert not boost_unseen(shortlists, scores, cut, 10 / 15).any()
+    assert not shortlists.boost_unseen(scores, 10 / 15).any()
 
 
 def test_the_bundle_orders_as_the_trainer_does(walked: RecommendTraining, tmp_path: Path) -> None:
