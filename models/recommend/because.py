@@ -20,13 +20,13 @@ def because(scorer: RecommendScorer, catalogue: Catalogue, history: Histories, n
 
 
 def _most_alike(catalogue: Catalogue, history: Histories, note: int) -> int | None:
-    latest, shelf = history.latest().note, catalogue.shelf()
+    latest, shelf = history.latest.note, catalogue.shelf()
     cosines = shelf.unit_vectors(latest) @ shelf.unit_vectors(np.array([note]))[0]
     return int(latest[cosines.argmax()]) if cosines.any() else None
 
 
 def _strongest(source: NeighbourSource, history: Histories, note: int) -> int | None:
-    latest = history.below(len(source.table)).latest()
+    latest = history.below(len(source.table)).latest
     says = np.where(source.table.notes[latest.note] == note, source.table.weights[latest.note], 0).max(
         axis=1, initial=0
     )

@@ -11,7 +11,7 @@ from models.recommend.catalogue import Catalogue
 from models.recommend.content import CONTENT, ContentSource
 from models.recommend.histories import Histories, Ints
 from models.recommend.sequence import SequenceSource
-from models.recommend.sources import Floats, NeighbourSource, Proposals, Source
+from models.recommend.sources import Floats, NeighbourSource, Proposals, Source, begins
 from models.recommend.tastes import COSINES, cosines
 from models.recommend.vectors import NoteVectors
 
@@ -19,6 +19,7 @@ PER_SOURCE: Final = 40
 """How many notes each source sends a user."""
 
 _OF_SOURCE: Final = ("score", "strongest", "support", "from_last", "share_of_best", "rank")
+_RANK: Final = _OF_SOURCE.index("rank")
 _OF_NOTE: Final = (
     "popularity", "lateness", "history_length", "history_popularity", "last_popularity", "boost", "n_sources",
 )  # fmt: skip
@@ -46,17 +47,14 @@ class NoteStatistics:
         """The logarithm of one more than its events."""
         return np.log1p(self.n_events)
 
-    def with_more(self, n_notes: int) -> "NoteStatistics":
-        """These, and those of further notes without an event: as many notes as ``n_notes``."""
-        n_more = n_notes - len(self.n_events)
-        if not n_more:
-            return self
-        n_events, lateness = np.zeros(n_more, np.float32), np.full(n_more, NO_LATENESS)
-        return NoteStatistics(
-            np.concatenate([self.n_events, n_events]),
-            np.concatenate([self.lateness, lateness]),
-            np.concatenate([self.boost, n_events]),
-        )
+    def of(self, notes: Ints) -> "NoteStatistics":
+        """Those of some notes; of a note later than these there is no event."""
+        known = notes < len(self.n_events)
+        n_events, lateness, boost = np.zeros((3, len(notes)), np.float32)
+        lateness[:] = NO_LATENESS
+        for some, every in ((n_events, self.n_events), (lateness, self.lateness), (boost, self.boost)):
+            some[known] = every[notes[known]]
+        return NoteStatistics(n_events, lateness, boost)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,13 +113,12 @@ class Pool:
         users, of whom it knows nothing.
         """
         n_notes = len(self.catalogue) if self.catalogue else len(self.statistics.n_events)
-        statistics = self.statistics.with_more(n_notes)
         proposed = [_ranked(source.propose(histories, n_notes=n_notes), n_notes) for source in self.sources]
         keys = np.unique(np.concatenate([one.key[one.place < PER_SOURCE] for one in proposed]))
         row, note = np.divmod(keys, n_notes)
         columns = [column for one in proposed for column in one.at(keys)]
-        ranks = np.stack([np.nan_to_num(column, nan=np.inf) for column in columns[5 :: len(_OF_SOURCE)]])
-        columns += _of_note(statistics, histories, row, note)
+        ranks = np.nan_to_num(columns[_RANK :: len(_OF_SOURCE)], nan=np.inf)
+        columns += _of_note(self.statistics, histories, row, note)
         columns.append(np.isfinite(ranks).sum(axis=0, dtype=np.float32))
         columns += cosines(self.factors, histories, row, note)
         if self.catalogue:
@@ -131,17 +128,18 @@ class Pool:
 
 
 def _of_note(statistics: NoteStatistics, histories: Histories, row: Ints, note: Ints) -> Iterator[Floats]:
-    popularity, latest = statistics.popularity, histories.latest()
+    of_note, latest = statistics.of(note), histories.latest
+    popularity, is_last = statistics.of(latest.note).popularity, latest.age == 0
     counts = np.bincount(latest.row, minlength=len(histories))
-    total = np.bincount(latest.row, popularity[latest.note], len(histories))
+    total = np.bincount(latest.row, popularity, len(histories))
     last = np.zeros(len(histories), np.float32)
-    last[latest.row[latest.age == 0]] = popularity[latest.note[latest.age == 0]]
-    yield popularity[note]
-    yield statistics.lateness[note]
+    last[latest.row[is_last]] = popularity[is_last]
+    yield of_note.popularity
+    yield of_note.lateness
     yield np.log1p(histories.lengths)[row].astype(np.float32)
     yield (total / np.maximum(counts, 1))[row].astype(np.float32)
     yield last[row]
-    yield statistics.boost[note]
+    yield of_note.boost
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,16 +150,15 @@ class _Ranked:
     place: Ints
     columns: Floats
 
-    def at(self, keys: Ints) -> Iterator[Floats]:
-        """The columns of ``_OF_SOURCE`` for some notes of some users."""
-        if not len(self.key):
-            yield from [np.zeros(len(keys), np.float32)] * (len(_OF_SOURCE) - 1)
-            yield np.full(len(keys), np.nan, np.float32)
-            return
-        found = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
-        known = self.key[found] == keys
-        for name, column in zip(_OF_SOURCE, self.columns, strict=True):
-            yield np.where(known, column[found], np.float32(np.nan if name == "rank" else 0))
+    def at(self, keys: Ints) -> Floats:
+        """What ``_OF_SOURCE`` names of some notes of some users, (6, n)."""
+        says = np.zeros((len(_OF_SOURCE), len(keys)), np.float32)
+        says[_RANK] = np.nan
+        if len(self.key):
+            found = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
+            known = self.key[found] == keys
+            says[:, known] = self.columns[:, found[known]]
+        return says
 
 
 def _ranked(proposals: Proposals, n_notes: int) -> _Ranked:
@@ -169,13 +166,13 @@ def _ranked(proposals: Proposals, n_notes: int) -> _Ranked:
     row, score = proposals.key // n_notes, proposals.score
     bits = score.view(np.int32)  # of floats from 0 on: they order as the floats do
     order = np.argsort((row << 32) - bits, kind="stable")
-    first = np.flatnonzero(np.diff(row, prepend=-1))  # of each user: rows ascend in either order
-    start = np.repeat(first, np.diff(first, append=len(row)))
+    first = np.flatnonzero(begins(row))  # of each user: rows ascend in either order
+    start = np.repeat(first, np.diff(np.append(first, len(row))))
     places = np.arange(len(row))
-    begins = (places == start) | (np.diff(score[order], prepend=np.nan) != 0)
+    is_lower = (places == start) | begins(score[order])
     place, rank = np.empty(len(row), np.int64), np.empty(len(row), np.float32)
     place[order] = places - start
-    rank[order] = np.maximum.accumulate(np.where(begins, places, 0)) - start
+    rank[order] = np.maximum.accumulate(np.where(is_lower, places, 0)) - start
     best = np.empty(len(row), np.float32)
     best[order] = score[order][start]
     evidence = [score, proposals.strongest, proposals.support, proposals.from_last, score / best, rank]

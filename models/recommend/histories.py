@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ class Latest(NamedTuple):
     age: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Histories:
     """Note numbers of some users, oldest first; those of user ``r`` lie at ``starts[r]:starts[r + 1]``."""
 
@@ -43,16 +44,17 @@ class Histories:
         """How many notes each user has."""
         return np.diff(self.starts)
 
-    @property
+    @cached_property
     def rows(self) -> Ints:
         """Whose each note is."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    def latest(self, n: int = WINDOW) -> Latest:
-        """At most ``n`` notes a user, in order."""
+    @cached_property
+    def latest(self) -> Latest:
+        """At most ``WINDOW`` notes a user, in order."""
         row = self.rows
         age = self.starts[row + 1] - 1 - np.arange(len(row))
-        kept = age < n
+        kept = age < WINDOW
         return Latest(row[kept], self.notes[kept], age[kept])
 
     def below(self, n_notes: int) -> "Histories":

@@ -38,7 +38,7 @@ class SequenceSource:
         asked = np.flatnonzero(known.lengths)
         if not len(asked):
             return NO_PROPOSALS
-        latest = known.latest()
+        latest = known.latest
         lengths = np.minimum(known.lengths[asked], WINDOW)
         notes = np.full((len(known), int(lengths.max())), self.n_notes, np.int64)
         notes[latest.row, np.repeat(lengths, lengths) - 1 - latest.age] = latest.note

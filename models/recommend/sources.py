@@ -4,7 +4,7 @@ Another kind of source (a sequence model, content) joins by giving the same ``Pr
 """
 
 from dataclasses import dataclass, fields
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -74,17 +74,17 @@ class NeighbourSource:
 
     def propose(self, histories: Histories, *, n_notes: int) -> Proposals:
         """The neighbours by the sum of their weighted similarities; notes that are not in the table have none."""
-        key, contribution, is_last = self._contributions(histories.latest(), n_notes)
+        key, contribution, is_last = self._contributions(histories.latest, n_notes)
         order = np.argsort(key, kind="stable")
         key, contribution, is_last = key[order], contribution[order], is_last[order]
-        starts = np.flatnonzero(np.diff(key, prepend=-1))
-        if not len(starts):
+        if not len(key):
             return NO_PROPOSALS
+        starts = np.flatnonzero(begins(key))
         proposals = Proposals(
             key[starts],
             np.add.reduceat(contribution, starts).astype(np.float32),
             np.maximum.reduceat(contribution, starts).astype(np.float32),
-            np.diff(starts, append=len(key)).astype(np.float32),
+            np.diff(np.append(starts, len(key))).astype(np.float32),
             np.add.reduceat(contribution * is_last, starts).astype(np.float32),
         )
         return new_to_users(proposals, histories, n_notes)
@@ -105,6 +105,13 @@ class NeighbourSource:
 def new_to_users(proposals: Proposals, histories: Histories, n_notes: int) -> Proposals:
     """The proposals less what users know."""
     return proposals.only(~contains(np.sort(histories.rows * n_notes + histories.notes), proposals.key))
+
+
+def begins(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which values begin a run: they differ from the one before."""
+    found = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
 
 
 def contains(ascending: Ints, keys: Ints) -> npt.NDArray[np.bool_]:

@@ -46,7 +46,7 @@ class Tastes:
     @classmethod
     def of(cls, space: Space, histories: Histories) -> "Tastes":
         """The tastes that the latest notes with a vector show."""
-        latest = histories.latest()
+        latest = histories.latest
         known = latest.note < len(space)
         row, note, age = latest.row[known], latest.note[known], latest.age[known]
         vectors = space.unit_vectors(note)

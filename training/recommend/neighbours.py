@@ -132,7 +132,7 @@ def neighbour_table(similarity: sparse.csr_array, n_neighbours: int) -> Neighbou
 
 def history_weights(histories: Histories, n_notes: int, decay: float) -> sparse.csr_array:
     """How much each note of a user's history counts, shape (n_users, n_notes)."""
-    latest = histories.latest()
+    latest = histories.latest
     weight = (latest.age + 1.0) ** -decay
     shape = (len(histories), n_notes)
     return sparse.coo_array((weight.astype(np.float32), (latest.row, latest.note)), shape=shape).tocsr()

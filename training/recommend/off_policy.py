@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.sources import Dataset
+from models.recommend.sources import begins
 from training.gates import Gate
 from training.recommend.comparison import Recommender
 from training.recommend.config import NOT_TAKEN_UP, RecommendConfig
@@ -93,7 +94,7 @@ def read_log(dataset: Dataset) -> Log:
         [MAX_FEEDS],
     ).fetchnumpy()
     feed, _ = pd.factorize(np.asarray(rows["recommendation_id"]))
-    first = np.flatnonzero(np.diff(feed, prepend=-1))
+    first = np.flatnonzero(begins(feed))
     return Log(
         feed.astype(np.int64),
         np.asarray(rows["note_id"], np.object_),

@@ -62,7 +62,8 @@ def build_pool(cut: Cut, made: Ingredients) -> tuple[sparse.csr_array, Pool]:
 def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
     """Steps per note, and the share of them in their users' latest three (one more of two, so that none is 0 or 1)."""
     n_steps = np.bincount(known.notes, minlength=n_notes)
-    late = np.bincount(known.latest(LATE).note, minlength=n_notes)
+    latest = known.latest
+    late = np.bincount(latest.note[latest.age < LATE], minlength=n_notes)
     return NoteStatistics(
         n_steps.astype(np.float32), ((late + 1) / (n_steps + 2)).astype(np.float32), np.zeros(n_notes, np.float32)
     )

@@ -178,7 +178,7 @@ def _require_parity(network: NextNote, graph: bytes, known: Histories) -> None:
     source = SequenceSource(open_session(graph), network.n_notes)
     found = source.propose(histories, n_notes=network.n_notes)
     row, note = np.divmod(found.key, network.n_notes)
-    latest = histories.latest()
+    latest = histories.latest
     expected = np.zeros(len(found.key), np.float32)
     for user in np.unique(row).tolist():
         notes = torch.from_numpy(latest.note[latest.row == user])[None]

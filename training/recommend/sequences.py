@@ -12,6 +12,7 @@ import pandas as pd
 from features.errors import DataError
 from features.schema import EVENT_KINDS
 from features.sources import Dataset
+from models.recommend.sources import begins
 
 Ints = npt.NDArray[np.int64]
 
@@ -72,7 +73,7 @@ def _sequences(users: Ints, notes: Ints, at: Ints, note_ids: npt.NDArray[np.obje
     number[shuffled] = np.arange(len(note_ids))
     order = np.argsort(users, kind="stable")
     users, notes, at = users[order], number[notes[order]], at[order]
-    is_step = (np.diff(users, prepend=-1) != 0) | (np.diff(notes, prepend=-1) != 0)
+    is_step = begins(users) | begins(notes)
     users, notes, at = users[is_step], notes[is_step], at[is_step]
     lengths = np.bincount(users)
     return Sequences(np.concatenate([[0], np.cumsum(lengths)]), notes, at, note_ids[shuffled])
