@@ -201,7 +201,7 @@ class Recommending:
         history: Mapping[str, NoteEvent],
     ) -> list[Shown]:
         numbers = Histories.of([catalogue.numbers([*history])])
-        reasons = [because(scorer, catalogue, numbers, one.number, one.source) for one in feed]
+        reasons = because(scorer, catalogue, numbers, feed)
         events = [None if number is None else history.get(catalogue.note_id(number)) for number in reasons]
         titles = await self._titles({one.note_id for one in events if one})
         fallback = _fallback(known, history, numbers)

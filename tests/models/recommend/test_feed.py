@@ -11,6 +11,7 @@ from models.bundle import GOLDEN, MODEL, Golden, write_bundle
 from models.recommend.because import because
 from models.recommend.candidates import NoteStatistics, Pool, feature_names
 from models.recommend.catalogue import Catalogue, CatalogueNote
+from models.recommend.content import CONTENT
 from models.recommend.feed import DAY_US, FRESH, SUPPORTED, FeedNote, FeedRules, Wanted, make_feed
 from models.recommend.graph import source_graph
 from models.recommend.histories import Histories
@@ -163,7 +164,15 @@ def test_support_evens_exposure_out(feed: Feed, catalogue: Catalogue) -> None:
 
 
 def test_the_reason_is_the_note_that_says_most(scorer: RecommendScorer, catalogue: Catalogue) -> None:
-    history = Histories.of([[4, 0]])
-    assert because(scorer, catalogue, history, 1, "next") == 0
-    assert because(scorer, catalogue, Histories.of([[4]]), 1, "next") is None
-    assert because(scorer, catalogue, history, 1, POPULAR) is None
+    def reasons(history: list[int], *shown: tuple[int, str]) -> list[int | None]:
+        return because(scorer, catalogue, Histories.of([history]), [FeedNote(*one, None, 1.0) for one in shown])
+
+    assert reasons([4, 0], (1, "next"), (7, POPULAR), (2, "next")) == [0, None, 0]
+    assert reasons([4], (1, "next")) == reasons([], (1, "next")) == [None]
+
+
+def test_the_reason_for_content_is_the_note_most_like_it(scorer: RecommendScorer, catalogue: Catalogue) -> None:
+    for note_id, (x, y) in {"e": (127, 0), "f": (60, 60), "g": (0, 127), "h": (127, 20)}.items():
+        catalogue.put(CatalogueNote(note_id, vector=bytes([x, y] + [0] * 126)))
+    history, feed = Histories.of([[4, 5]]), [FeedNote(one, CONTENT, None, 1.0) for one in (6, 7, 0)]
+    assert because(scorer, catalogue, history, feed) == [5, 4, None]
