@@ -1,8 +1,8 @@
 """The notes a ranker chooses from, and what it knows of each: the same code in training and at serving."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,12 @@ PER_SOURCE: Final = 40
 _OF_SOURCE: Final = ("score", "strongest", "support", "from_last", "share_of_best", "rank")
 _RANK: Final = _OF_SOURCE.index("rank")
 _OF_NOTE: Final = (
-    "popularity", "lateness", "history_length", "history_popularity", "last_popularity", "boost", "n_sources",
+    "popularity", "lateness", "history_length", "history_popularity", "last_popularity",
+    "standing", "standing_past_history", "standing_past_last", "boost", "n_sources",
 )  # fmt: skip
 
 
-NO_LATENESS: Final = np.float32(0.5)
-"""The lateness of a note without an event."""
+_NO_LATENESS: Final = np.float32(0.5)
 
 FACTORS: Final = "factors"
 """What the cosines between notes' factors are called by."""
@@ -34,13 +34,20 @@ FACTORS: Final = "factors"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoteStatistics:
-    """Of each note: how many events it had, the share of them among their users' latest three, and what is added to
-    its score because no list would show it.
+    """Of each note: how many events it had, the share of them among their users' latest three, where it stands in the
+    order of all (from early to late, about 0), and what is added to its score because no list would show it.
     """
 
     n_events: Floats
     lateness: Floats
+    standing: Floats
     boost: Floats
+
+    @classmethod
+    def none(cls, n_notes: int) -> Self:
+        """Of notes without an event."""
+        n_events, standing, boost = np.zeros((3, n_notes), np.float32)
+        return cls(n_events, np.full(n_notes, _NO_LATENESS), standing, boost)
 
     @property
     def popularity(self) -> Floats:
@@ -48,13 +55,11 @@ class NoteStatistics:
         return np.log1p(self.n_events)
 
     def of(self, notes: Ints) -> "NoteStatistics":
-        """Those of some notes; of a note later than these there is no event."""
-        known = notes < len(self.n_events)
-        n_events, lateness, boost = np.zeros((3, len(notes)), np.float32)
-        lateness[:] = NO_LATENESS
-        for some, every in ((n_events, self.n_events), (lateness, self.lateness), (boost, self.boost)):
-            some[known] = every[notes[known]]
-        return NoteStatistics(n_events, lateness, boost)
+        """Those of some notes; a note later than these has had no event."""
+        known, found = notes < len(self.n_events), self.none(len(notes))
+        for field in fields(self):
+            getattr(found, field.name)[known] = getattr(self, field.name)[notes[known]]
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,18 +133,28 @@ class Pool:
 
 
 def _of_note(statistics: NoteStatistics, histories: Histories, row: Ints, note: Ints) -> Iterator[Floats]:
-    of_note, latest = statistics.of(note), histories.latest
-    popularity, is_last = statistics.of(latest.note).popularity, latest.age == 0
-    counts = np.bincount(latest.row, minlength=len(histories))
-    total = np.bincount(latest.row, popularity, len(histories))
-    last = np.zeros(len(histories), np.float32)
-    last[latest.row[is_last]] = popularity[is_last]
+    of_note, of_latest = statistics.of(note), statistics.of(histories.latest.note)
+    mean_popularity, last_popularity = _mean_and_last(of_latest.popularity, histories)
+    mean_standing, last_standing = _mean_and_last(of_latest.standing, histories)
     yield of_note.popularity
     yield of_note.lateness
     yield np.log1p(histories.lengths)[row].astype(np.float32)
-    yield (total / np.maximum(counts, 1))[row].astype(np.float32)
-    yield last[row]
+    yield mean_popularity[row]
+    yield last_popularity[row]
+    yield of_note.standing
+    yield of_note.standing - mean_standing[row]
+    yield of_note.standing - last_standing[row]
     yield of_note.boost
+
+
+def _mean_and_last(of_latest: Floats, histories: Histories) -> tuple[Floats, Floats]:
+    """Of each user, what is said of the latest notes on average, and of the last; 0 without a note."""
+    latest, n_users = histories.latest, len(histories)
+    n_latest = np.bincount(latest.row, minlength=n_users)
+    mean = np.bincount(latest.row, of_latest, n_users) / np.maximum(n_latest, 1)
+    last, is_last = np.zeros(n_users, np.float32), latest.age == 0
+    last[latest.row[is_last]] = of_latest[is_last]
+    return mean.astype(np.float32), last
 
 
 @dataclass(frozen=True, slots=True, eq=False)

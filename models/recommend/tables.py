@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 from zipfile import BadZipFile
 
@@ -22,6 +22,8 @@ from models.runtime import open_session
 NOTES: Final = "notes.json"
 TABLES: Final = "tables.npz"
 
+_STATISTICS: Final = tuple(field.name for field in fields(NoteStatistics))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
@@ -35,9 +37,7 @@ def encode_tables(note_ids: Sequence[str], pool: Pool) -> dict[str, bytes]:
     """The files of a bundle that hold the tables; equal tables give equal bytes."""
     statistics = pool.statistics
     arrays: dict[str, npt.NDArray[Any]] = {
-        "n_events": statistics.n_events,
-        "lateness": statistics.lateness,
-        "boost": statistics.boost,
+        **{name: getattr(statistics, name) for name in _STATISTICS},
         "factors": pool.factors.vectors,
     }
     for place, source in enumerate(pool.behaviour):
@@ -53,7 +53,7 @@ def decode_tables(files: Mapping[str, bytes], settings: RecommendSettings) -> Ta
     try:
         note_ids = tuple(map(str, json.loads(files[NOTES])))
         with np.load(io.BytesIO(files[TABLES]), allow_pickle=False) as arrays:
-            statistics = NoteStatistics(arrays["n_events"], arrays["lateness"], arrays["boost"])
+            statistics = NoteStatistics(**{name: arrays[name] for name in _STATISTICS})
             factors = NoteVectors(arrays["factors"])
             sources = tuple(
                 NeighbourSource(name, NeighbourTable(arrays[f"notes_{place}"], arrays[f"weights_{place}"]), decay)
@@ -76,7 +76,7 @@ def _sequence(files: Mapping[str, bytes], settings: RecommendSettings, n_notes: 
 
 def _require_fit(n_notes: int, pool: Pool) -> None:
     statistics = pool.statistics
-    shapes = {statistics.n_events.shape, statistics.lateness.shape, statistics.boost.shape}
+    shapes = {getattr(statistics, name).shape for name in _STATISTICS}
     tables = [source.table for source in pool.behaviour]
     fit = all(one.notes.shape == one.weights.shape and len(one) == n_notes and one.notes.ndim == 2 for one in tables)
     fit = fit and shapes == {(n_notes,)} and pool.factors.vectors.shape == (n_notes, DIMENSIONS)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -167,9 +167,7 @@ def recommend_bundle(folder: Path, encoder: str | None = None) -> Bundle:
     settings = RecommendSettings(("similar",), (0.0,), content=encoder is not None)
     features = feature_names(["similar"], with_content=encoder is not None)
     by = "content" if encoder else "similar"
-    statistics = NoteStatistics(
-        np.array([60, 50, 40, 30, 20, 10, 0], np.float32), np.full(7, 0.5, np.float32), np.zeros(7, np.float32)
-    )
+    statistics = replace(NoteStatistics.none(7), n_events=np.array([60, 50, 40, 30, 20, 10, 0], np.float32))
     golden = Golden({"features": np.ones((1, len(features)), np.float32)}, {"score": np.full((1, 1), 2, np.float32)})
     files = {MODEL: source_graph(by, features).SerializeToString(), GOLDEN: golden.encode()}
     tables = encode_tables(NOTES, Pool((source,), statistics, NoteVectors.none(len(NOTES))))

@@ -62,6 +62,8 @@ COSINE: Final = NeighbourSettings(0, 0.5, 1, 0.5, 0.5, 1, 0.5)
 """What is liked together, in any order."""
 FORWARD: Final = NeighbourSettings(0.5, 0, 0, 0.5, 0.5, 3, 1.0)
 """What came some time after; its transpose is what came before."""
+COUNT: Final = NeighbourSettings(0, 0, 1, 0, 0, 0, 0)
+"""How often both are in one history: how sure it is that they belong together."""
 
 
 class Pairs:

@@ -15,6 +15,7 @@ from training.recommend.cuts import Cut
 from training.recommend.factors import note_factors
 from training.recommend.neighbours import (
     COSINE,
+    COUNT,
     FORWARD,
     SHARP,
     NeighbourSettings,
@@ -22,6 +23,7 @@ from training.recommend.neighbours import (
     neighbour_source,
     two_hops,
 )
+from training.recommend.standing import note_standing
 
 LATE: Final = 3
 """A user's latest steps, in which ``lateness`` looks for a note."""
@@ -54,16 +56,17 @@ def build_pool(cut: Cut, made: Ingredients) -> tuple[sparse.csr_array, Pool]:
         neighbour_source("two_hops", two_hops(tuned), n_neighbours=n_neighbours, decay=neighbours.decay),
         neighbour_source("after", forward, n_neighbours=n_neighbours, decay=FORWARD.decay),
         neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
+        neighbour_source("often_together", pairs.similarity(COUNT), n_neighbours=n_neighbours, decay=COUNT.decay),
     )
     statistics = note_statistics(cut.known, cut.n_notes)
     return tuned, Pool(sources, statistics, note_factors(pairs), made.sequence, made.catalogue)
 
 
 def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:
-    """Steps per note, and the share of them in their users' latest three (one more of two, so that none is 0 or 1)."""
-    n_steps = np.bincount(known.notes, minlength=n_notes)
-    latest = known.latest
-    late = np.bincount(latest.note[latest.age < LATE], minlength=n_notes)
-    return NoteStatistics(
-        n_steps.astype(np.float32), ((late + 1) / (n_steps + 2)).astype(np.float32), np.zeros(n_notes, np.float32)
-    )
+    """Steps per note, the share of them in their users' latest three (one more of two, so that none is 0 or 1), and its
+    standing.
+    """
+    latest, n_steps = known.latest, np.bincount(known.notes, minlength=n_notes).astype(np.float32)
+    n_late = np.bincount(latest.note[latest.age < LATE], minlength=n_notes)
+    lateness = ((n_late + 1) / (n_steps + 2)).astype(np.float32)
+    return NoteStatistics(n_steps, lateness, note_standing(known, n_notes), np.zeros(n_notes, np.float32))

@@ -25,7 +25,8 @@ def pool() -> Pool:
     """Five notes; of 0, source ``a`` has the neighbours 2, 3 and 4, ``b`` has 3 alone."""
     sources = (source("a", {0: [(2, 0.5), (3, 0.25), (4, 0.25)]}, 5), source("b", {0: [(3, 2.0)]}, 5))
     lateness = np.array([0.1, 0.2, 0.3, 0.4, 0.5], np.float32)
-    statistics = NoteStatistics(np.array([3, 0, 7, 1, 1], np.float32), lateness, np.zeros(5, np.float32))
+    standing = np.array([-1, 0, 0.5, 2, 3], np.float32)
+    statistics = NoteStatistics(np.array([3, 0, 7, 1, 1], np.float32), lateness, standing, np.zeros(5, np.float32))
     return Pool(sources, statistics, NoteVectors.none(5))
 
 
@@ -56,11 +57,14 @@ def test_features_of_the_note_and_of_the_user(pool: Pool) -> None:
     assert column(pool, found, "history_length") == pytest.approx([np.log(3)] * 3)
     assert column(pool, found, "history_popularity") == pytest.approx([np.log(4) / 2] * 3)
     assert column(pool, found, "last_popularity") == pytest.approx([np.log(4)] * 3)
+    assert column(pool, found, "standing") == [0.5, 2.0, 3.0]
+    assert column(pool, found, "standing_past_history") == [1.0, 2.5, 3.5]
+    assert column(pool, found, "standing_past_last") == [1.5, 3.0, 4.0]
 
 
 def test_a_source_sends_its_best_forty() -> None:
     row = [(note, float(100 - note)) for note in range(1, 51)]
-    statistics = NoteStatistics(*np.ones((3, 51), np.float32))
+    statistics = NoteStatistics.none(51)
     pool = Pool((source("a", {0: row}, 51),), statistics, NoteVectors.none(51))
     assert pool.find(Histories.of([[0]])).note.tolist() == list(range(1, PER_SOURCE + 1))
 

@@ -1,6 +1,7 @@
 """What notes say as a source of candidates, on vectors along single axes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_withheld_notes_are_not_proposed() -> None:
 def test_a_pool_with_a_catalogue_finds_notes_that_no_event_speaks_of() -> None:
     """Of two notes the model knows the second by behaviour; the third is new, and like the first."""
     table = NeighbourTable(np.array([[1], [0]], np.uint16), np.array([[0.5], [0.0]], np.float32))
-    statistics = NoteStatistics(np.array([3, 2], np.float32), np.array([0.4, 0.5], np.float32), np.zeros(2, np.float32))
+    statistics = replace(NoteStatistics.none(2), n_events=np.array([3, 2], np.float32))
     notes = catalogue({"tea": TEA, "hiking": None, "coffee": COFFEE})
     pool = Pool((NeighbourSource("next", table, 1.0),), statistics, NoteVectors.none(2), catalogue=notes)
     found = pool.find(Histories.of([[0]]))

@@ -37,7 +37,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> RecommendScorer:
     settings, features = RecommendSettings(("next",), (0.0,)), feature_names(["next"])
     golden = Golden({INPUT: np.ones((1, len(features)), np.float32)}, {OUTPUT: np.full((1, 1), 2, np.float32)})
     graph = source_graph("next", features)
-    statistics = NoteStatistics(np.arange(n, 0, -1).astype(np.float32), np.ones(n, np.float32), np.zeros(n, np.float32))
+    statistics = replace(NoteStatistics.none(n), n_events=np.arange(n, 0, -1).astype(np.float32))
     files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode()}
     folder: Path = tmp_path_factory.mktemp("bundle")
     return RecommendScorer(

@@ -29,9 +29,7 @@ def make_source(highest: int = 3) -> NeighbourSource:
 
 
 def make_pool(highest: int = 3, n: int = 4, n_factors: int = 4, n_sources: int = 1) -> Pool:
-    statistics = NoteStatistics(
-        np.array([1, 9, 5, 2, 0], np.float32)[:n], np.full(n, 0.5, np.float32), np.zeros(n, np.float32)
-    )
+    statistics = replace(NoteStatistics.none(n), n_events=np.array([1, 9, 5, 2, 0], np.float32)[:n])
     return Pool((make_source(highest),) * n_sources, statistics, NoteVectors.none(n_factors))
 
 

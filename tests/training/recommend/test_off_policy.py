@@ -37,7 +37,7 @@ def recommender(tmp_path: Path) -> Callable[[str], Recommender]:
         source = NeighbourSource("similar", NeighbourTable(notes, weights), 0.0)
         settings, features = RecommendSettings(("similar",), (0.0,)), feature_names(["similar"])
         golden = Golden({INPUT: np.ones((1, len(features)), np.float32)}, {OUTPUT: np.full((1, 1), 2, np.float32)})
-        statistics = NoteStatistics(*np.ones((2, 3), np.float32), np.zeros(3, np.float32))
+        statistics = NoteStatistics.none(3)
         graph = source_graph("similar", features)
         files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode()}
         tables = encode_tables(NOTES, Pool((source,), statistics, NoteVectors.none(3)))

@@ -96,7 +96,7 @@ def test_notes_that_no_list_shows_are_boosted_into_the_lists_that_they_suit_best
     notes, weights = np.zeros((15, 11), np.uint16), np.zeros((15, 11), np.float32)
     for note, (own, theirs) in zip((0, 13, 14), neighbours, strict=True):
         notes[note, : len(own)], weights[note, : len(own)] = own, theirs
-    statistics = NoteStatistics(*np.ones((2, 15), np.float32), np.zeros(15, np.float32))
+    statistics = NoteStatistics.none(15)
     pool = Pool((NeighbourSource("next", NeighbourTable(notes, weights), 0.0),), statistics, NoteVectors.none(15))
     cut = Cut(Histories.of([[0], [13], [14], [*range(1, 13)]]), np.arange(3), np.array([1, 1, 10]), 15)
     shortlists = Shortlists(pool, cut)
