@@ -72,7 +72,7 @@ class Pairs:
     def __init__(self, known: Histories, n_notes: int) -> None:
         self.n_steps = np.bincount(known.notes, minlength=n_notes).astype(np.float64)
         rows = known.rows
-        found = [_pairs_at(known.notes, rows, lag) for lag in range(1, MAX_LAG + 1)]
+        found = [pairs_at(known.notes, rows, lag) for lag in range(1, MAX_LAG + 1)]
         self._before = np.concatenate([before for before, _, _ in found])
         self._after = np.concatenate([after for _, after, _ in found])
         self._length = known.lengths[np.concatenate([row for _, _, row in found])].astype(np.float64)
@@ -140,7 +140,7 @@ def history_weights(histories: Histories, n_notes: int, decay: float) -> sparse.
     return sparse.coo_array((weight.astype(np.float32), (latest.row, latest.note)), shape=shape).tocsr()
 
 
-def _pairs_at(notes: Ints, rows: Ints, lag: int) -> tuple[Ints, Ints, Ints]:
+def pairs_at(notes: Ints, rows: Ints, lag: int) -> tuple[Ints, Ints, Ints]:
     """(before, after, user) of the steps that lie ``lag`` apart and are not of one note."""
     before, after, row = notes[:-lag], notes[lag:], rows[lag:]
     kept = (rows[:-lag] == row) & (before != after)

@@ -11,15 +11,15 @@ from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
 from models.recommend.histories import Histories
-from models.recommend.sources import Floats, begins
+from models.recommend.sources import Floats
+from training.recommend.neighbours import pairs_at
 
 _RIDGE: Final = 1.0
 
 
 def note_standing(known: Histories, n_notes: int) -> Floats:
     """The standing of each note, (n_notes,); 0 for one that nobody took up before or after another."""
-    goes_on = ~begins(known.rows)[1:]
-    before, after = known.notes[:-1][goes_on], known.notes[1:][goes_on]
+    before, after, _ = pairs_at(known.notes, known.rows, lag=1)
     if not len(before):
         return np.zeros(n_notes, np.float32)
     step = np.tile(np.arange(len(before)), 2)
