@@ -90,7 +90,7 @@ def ndcg(score: Score, cut: Cut) -> float:
 
 def set_apart(scores: Scores, histories: Histories) -> None:
     """Put what nothing speaks for far behind, and what users know at -inf."""
-    scores[scores == -np.inf] = _UNSPOKEN
+    np.maximum(scores, _UNSPOKEN, out=scores)
     scores[histories.rows, histories.notes] = _KNOWN
 
 
@@ -100,7 +100,7 @@ def mid_ranks(scores: Scores, targets: Ints) -> Floats:
     Infinite for the target -1: a note that the user knows already.
     """
     theirs = scores[np.arange(len(targets)), targets][:, None]
-    ranks = (scores > theirs).sum(axis=1) + ((scores == theirs).sum(axis=1) + 1) / 2
+    ranks = np.count_nonzero(scores > theirs, axis=1) + (np.count_nonzero(scores == theirs, axis=1) + 1) / 2
     return np.where(targets < 0, np.inf, ranks)
 
 
