@@ -61,7 +61,7 @@ SHARP: Final = NeighbourSettings(1.5, 0, 0, 0.5, 0.3, 3, 1.5)
 COSINE: Final = NeighbourSettings(0, 0.5, 1, 0.5, 0.5, 1, 0.5)
 """What is liked together, in any order."""
 FORWARD: Final = NeighbourSettings(0.5, 0, 0, 0.5, 0.5, 3, 1.0)
-"""What came some time after; its transpose is what came before."""
+"""What came some time after; transposed, what came before."""
 COUNT: Final = NeighbourSettings(0, 0, 1, 0, 0, 0, 0)
 """How often both are in one history: how sure it is that they belong together."""
 

@@ -1,5 +1,6 @@
 """Makes the pool of a cut: sources, statistics and factors, of which nothing knows what came from the cut on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -47,19 +48,28 @@ def build_pool(cut: Cut, made: Ingredients) -> tuple[sparse.csr_array, Pool]:
     """The tuned similarities, whole, and the pool as of a cut: nothing from the cut on is in them. What notes say has
     no time.
     """
-    pairs, neighbours, n_neighbours = Pairs(cut.known, cut.n_notes), made.neighbours, made.n_neighbours
-    tuned, forward = pairs.similarity(neighbours), pairs.similarity(FORWARD)
-    sources = (
-        neighbour_source("similar", tuned, n_neighbours=n_neighbours, decay=neighbours.decay),
-        neighbour_source("next", pairs.similarity(SHARP), n_neighbours=n_neighbours, decay=SHARP.decay),
-        neighbour_source("together", pairs.similarity(COSINE), n_neighbours=n_neighbours, decay=COSINE.decay),
-        neighbour_source("two_hops", two_hops(tuned), n_neighbours=n_neighbours, decay=neighbours.decay),
-        neighbour_source("after", forward, n_neighbours=n_neighbours, decay=FORWARD.decay),
-        neighbour_source("before", forward.T.tocsr(), n_neighbours=n_neighbours, decay=FORWARD.decay),
-        neighbour_source("often_together", pairs.similarity(COUNT), n_neighbours=n_neighbours, decay=COUNT.decay),
+    pairs = Pairs(cut.known, cut.n_notes)
+    tuned = pairs.similarity(made.neighbours)
+    sources = tuple(
+        neighbour_source(name, similarity, n_neighbours=made.n_neighbours, decay=decay)
+        for name, similarity, decay in _similarities(pairs, tuned, made.neighbours.decay)
     )
     statistics = note_statistics(cut.known, cut.n_notes)
     return tuned, Pool(sources, statistics, note_factors(pairs), made.sequence, made.catalogue)
+
+
+def _similarities(
+    pairs: Pairs, tuned: sparse.csr_array, tuned_decay: float
+) -> Iterator[tuple[str, sparse.csr_array, float]]:
+    """Each source's name, similarities and decay, one after another: whole, those of a large log are large."""
+    yield "similar", tuned, tuned_decay
+    yield "next", pairs.similarity(SHARP), SHARP.decay
+    together = pairs.similarity(COSINE)
+    yield "together", together, COSINE.decay
+    yield "two_hops", two_hops(tuned), tuned_decay
+    yield "two_hops_together", two_hops(together), COSINE.decay
+    yield "before", pairs.similarity(FORWARD).T.tocsr(), FORWARD.decay
+    yield "often_together", pairs.similarity(COUNT), COUNT.decay
 
 
 def note_statistics(known: Histories, n_notes: int) -> NoteStatistics:

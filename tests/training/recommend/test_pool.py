@@ -12,10 +12,14 @@ from training.recommend.pool import Ingredients, build_pool
 LOG = [[0, 1, 2], [0, 1], [1, 2, 3], [3, 1, 0, 2]]
 
 
+def pool_of(log: list[list[int]]) -> Pool:
+    cut = Cut(Histories.of(log), np.arange(len(log)), np.full(len(log), -1), 5)
+    return build_pool(cut, Ingredients(START, n_neighbours=50))[1]
+
+
 @pytest.fixture(scope="module")
 def pool() -> Pool:
-    cut = Cut(Histories.of(LOG), np.arange(4), np.full(4, -1), 5)
-    return build_pool(cut, Ingredients(START, n_neighbours=50))[1]
+    return pool_of(LOG)
 
 
 def proposed(pool: Pool, source: str, *history: int) -> dict[int, float]:
@@ -28,9 +32,18 @@ def test_often_together_counts_the_users_with_both(pool: Pool) -> None:
     assert proposed(pool, "often_together", 3, 0) == {1: 5, 2: 4}
 
 
-def test_after_and_before_each_read_one_direction(pool: Pool) -> None:
-    assert proposed(pool, "after", 2).keys() == {3}
+def test_before_and_next_each_read_one_direction(pool: Pool) -> None:
+    assert proposed(pool, "next", 2).keys() == {3}
     assert proposed(pool, "before", 2).keys() == {0, 1, 3}
+
+
+def test_two_hops_reach_what_nobody_took_up_together() -> None:
+    pool = pool_of([[0, 1], [2, 1], [2, 1, 4]])
+    assert proposed(pool, "together", 0).keys() == {1}
+    cosines = {0: 2**-0.5 / 8**0.5, 2: (2**-0.5 + 3**-0.5) / 12**0.5, 4: 3**-0.5 / 8**0.5}  # of note 1, the only way
+    shares = {note: cosines[note] / sum(cosines.values()) for note in (2, 4)}
+    assert proposed(pool, "two_hops_together", 0) == pytest.approx(shares)
+    assert proposed(pool, "two_hops", 0).keys() == {2, 4}
 
 
 def test_statistics_say_how_often_and_how_late_notes_come(pool: Pool) -> None:
