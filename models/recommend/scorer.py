@@ -81,12 +81,13 @@ class RecommendScorer:
         A ``catalogue`` whose first notes are the model's lets a model that knows content propose others too; what a
         model does not know says nothing to it.
         """
-        if self.settings.content:
-            pool = replace(self.pool, catalogue=catalogue or self._no_content)
-        else:
-            pool, histories = self.pool, histories.below(len(self.note_ids))
-        candidates = pool.find(histories)
+        known = (catalogue or self._no_content) if self.settings.content else None
+        candidates = replace(self.pool, catalogue=known).find(self.heard(histories))
         return candidates, self.runner.run({INPUT: candidates.features})[OUTPUT][:, 0]
+
+    def heard(self, histories: Histories) -> Histories:
+        """What the model goes by: of a model that does not know content, only the notes it was made with."""
+        return histories if self.settings.content else histories.below(len(self.note_ids))
 
     def _recommended(
         self, notes: Catalogue, candidates: Candidates, score: npt.NDArray[np.float32], place: int

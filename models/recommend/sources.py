@@ -74,7 +74,7 @@ class NeighbourSource:
 
     def propose(self, histories: Histories, *, n_notes: int) -> Proposals:
         """The neighbours by the sum of their weighted similarities; notes that are not in the table have none."""
-        key, contribution, is_last = self._contributions(histories.latest, n_notes)
+        key, contribution, is_last = self._contributions(self.heard(histories), n_notes)
         order = np.argsort(key, kind="stable")
         key, contribution, is_last = key[order], contribution[order], is_last[order]
         if not len(key):
@@ -89,11 +89,14 @@ class NeighbourSource:
         )
         return new_to_users(proposals, histories, n_notes)
 
+    def heard(self, histories: Histories) -> Latest:
+        """Those of the users' latest notes that are in the table; the others count in their ages."""
+        return Latest._make(column[histories.latest.note < len(self.table)] for column in histories.latest)
+
     def _contributions(
         self, latest: Latest, n_notes: int
     ) -> tuple[Ints, npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """Flat, for each neighbour of each latest note: its key, what it adds, and whether the note is the last."""
-        latest = Latest._make(column[latest.note < len(self.table)] for column in latest)
         weights = self.table.weights[latest.note].astype(np.float64)
         place, column = np.nonzero(weights)
         importance = np.power(latest.age + 1.0, -self.decay)

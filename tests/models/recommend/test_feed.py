@@ -28,18 +28,18 @@ IDS = tuple("abcdefgh")
 """``a`` is followed by all others, ``b`` the likeliest; the earlier, the more popular."""
 
 
-@pytest.fixture(scope="module")
-def scorer(tmp_path_factory: pytest.TempPathFactory) -> RecommendScorer:
+def made(folder: Path, weights: dict[tuple[int, int], float], *, decay: float, content: bool) -> RecommendScorer:
+    """A model of one source, ``next``: how much a note speaks for another."""
     n = len(IDS)
-    notes, weights = np.zeros((n, n - 1), np.uint16), np.zeros((n, n - 1), np.float32)
-    notes[0], weights[0] = np.arange(1, n), np.linspace(1, 0.4, n - 1)
-    source = NeighbourSource("next", NeighbourTable(notes, weights), 0.0)
-    settings, features = RecommendSettings(("next",), (0.0,)), feature_names(["next"])
+    table = NeighbourTable(np.tile(np.arange(n, dtype=np.uint16), (n, 1)), np.zeros((n, n), np.float32))
+    for place, weight in weights.items():
+        table.weights[place] = weight
+    source, settings = NeighbourSource("next", table, decay), RecommendSettings(("next",), (decay,), content=content)
+    features = feature_names(["next"], with_content=content)
     golden = Golden({INPUT: np.ones((1, len(features)), np.float32)}, {OUTPUT: np.full((1, 1), 2, np.float32)})
     graph = source_graph("next", features)
     statistics = replace(NoteStatistics.none(n), n_events=np.arange(n, 0, -1).astype(np.float32))
     files = {MODEL: graph.SerializeToString(), GOLDEN: golden.encode()}
-    folder: Path = tmp_path_factory.mktemp("bundle")
     return RecommendScorer(
         write_bundle(
             folder,
@@ -47,6 +47,12 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> RecommendScorer:
             {**files, **encode_tables(IDS, Pool((source,), statistics, NoteVectors.none(n)))},
         )
     )
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory: pytest.TempPathFactory) -> RecommendScorer:
+    weights = {(0, other): weight for other, weight in enumerate(np.linspace(1, 0.4, 7).tolist(), start=1)}
+    return made(tmp_path_factory.mktemp("bundle"), weights, decay=0, content=False)
 
 
 Feed = Callable[..., list[FeedNote]]
@@ -169,6 +175,15 @@ def test_the_reason_is_the_note_that_says_most(scorer: RecommendScorer, catalogu
 
     assert reasons([4, 0], (1, "next"), (7, POPULAR), (2, "next")) == [0, None, 0]
     assert reasons([4], (1, "next")) == reasons([], (1, "next")) == [None]
+
+
+@pytest.mark.parametrize(("content", "reason"), [(True, 0), (False, 1)])
+def test_a_note_s_age_in_a_reason_is_its_age_in_the_score(tmp_path: Path, content: bool, reason: int) -> None:
+    scorer, catalogue = made(tmp_path, {(0, 2): 1, (1, 2): 0.6}, decay=1, content=content), Catalogue([*IDS, "new"])
+    history = Histories.of([[0, 1, 8]])  # with the new note 1/3 and .6/2; without it 1/2 and .6
+    [score] = scorer.score(history, catalogue)[0].features[:, 0]
+    assert score == pytest.approx(1 / 3 + 0.6 / 2 if content else 1 / 2 + 0.6)
+    assert because(scorer, catalogue, history, [FeedNote(2, "next", None, 1.0)]) == [reason]
 
 
 def test_the_reason_for_content_is_the_note_most_like_it(scorer: RecommendScorer, catalogue: Catalogue) -> None:
