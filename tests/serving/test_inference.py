@@ -237,6 +237,7 @@ def test_tritons_client_finds_the_server_and_its_models(triton_client):
     assert triton_client.get_model_metadata("churn")["inputs"][0]["shape"] == [-1, N]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
 @pytest.mark.parametrize("binary_out", [True, False, None])
 @pytest.mark.parametrize("binary_in", [True, False])

@@ -21,6 +21,7 @@ def error_line(capture: Capture) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_a_model_lives_in_the_embedded_registry(
     live: Callable[[list[str], Registry], None], home: Path, registry: Registry, tmp_path: Path, capsys: Capture
 ) -> None:

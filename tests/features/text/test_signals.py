@@ -148,6 +148,7 @@ def test_any_text_has_finite_signals_and_findings_within_it(title: str, body: st
     assert all(0 <= one.span.start < one.span.end <= lengths[one.field] for one in signals.findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["加v", "微信:", "a.", "a@", "http://", "1.1.", "¥1,", "第一", "好坏", "[蜡烛]", "#a ", "01-"]
 )

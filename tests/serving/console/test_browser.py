@@ -164,6 +164,7 @@ def test_two_reviewers_at_once_never_have_the_same_note(site, open_page):
     assert decided["judgement"]["outcome"] == "overturn"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "body"),
     [
