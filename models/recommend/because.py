@@ -18,7 +18,8 @@ def because(
     """Per shown note, the note of one user's history to which its source owes most of what it says of it; None where
     none is.
     """
-    behaviour, history = {one.name: one for one in scorer.pool.behaviour}, scorer.heard(history)
+    history = scorer.heard(history)
+    behaviour = {one.name: one for one in scorer.pool.behaviour}
     found: dict[int, int] = {}
     for name in {one.source for one in feed}:
         shown = np.array([one.number for one in feed if one.source == name])
@@ -43,7 +44,7 @@ def _alike(catalogue: Catalogue, history: Histories, shown: Ints) -> tuple[Ints,
 
 def _contributions(source: NeighbourSource, history: Histories, shown: Ints) -> tuple[Ints, Floats]:
     """The latest notes of the table, and what each adds to the score of each shown one, (n_latest, n_shown)."""
-    latest = source.heard(history)
+    latest = history.latest.below(len(source.table))
     neighbours, weights = source.table.notes[latest.note], source.table.weights[latest.note]
     says: Floats = np.where(neighbours[:, :, None] == shown, weights[:, :, None], np.float32(0)).max(axis=1)
     return latest.note, says * np.power(latest.age + 1.0, -source.decay).astype(np.float32)[:, None]

@@ -21,6 +21,11 @@ class Latest(NamedTuple):
     note: Ints
     age: Ints
 
+    def below(self, n_notes: int) -> "Latest":
+        """Those of the notes numbered below ``n_notes``; the others still count in their ages."""
+        kept = self.note < n_notes
+        return Latest(self.row[kept], self.note[kept], self.age[kept])
+
 
 @dataclass(frozen=True, eq=False)
 class Histories:

@@ -74,7 +74,7 @@ class NeighbourSource:
 
     def propose(self, histories: Histories, *, n_notes: int) -> Proposals:
         """The neighbours by the sum of their weighted similarities; notes that are not in the table have none."""
-        key, contribution, is_last = self._contributions(self.heard(histories), n_notes)
+        key, contribution, is_last = self._contributions(histories.latest.below(len(self.table)), n_notes)
         order = np.argsort(key, kind="stable")
         key, contribution, is_last = key[order], contribution[order], is_last[order]
         if not len(key):
@@ -88,10 +88,6 @@ class NeighbourSource:
             np.add.reduceat(contribution * is_last, starts).astype(np.float32),
         )
         return new_to_users(proposals, histories, n_notes)
-
-    def heard(self, histories: Histories) -> Latest:
-        """Those of the users' latest notes that are in the table; the others count in their ages."""
-        return Latest._make(column[histories.latest.note < len(self.table)] for column in histories.latest)
 
     def _contributions(
         self, latest: Latest, n_notes: int

@@ -46,9 +46,7 @@ class Tastes:
     @classmethod
     def of(cls, space: Space, histories: Histories) -> "Tastes":
         """The tastes that the latest notes with a vector show."""
-        latest = histories.latest
-        known = latest.note < len(space)
-        row, note, age = latest.row[known], latest.note[known], latest.age[known]
+        row, note, age = histories.latest.below(len(space))
         vectors = space.unit_vectors(note)
         weighed = vectors * np.power(age + 1.0, -_DECAY).astype(np.float32)[:, None]
         profile = np.zeros((len(histories), DIMENSIONS), np.float32)
