@@ -6,10 +6,11 @@ from typing import Final
 
 from features.similarity import signature
 from features.state import DAY_US
+from features.text.normalise import folded_chars
 from serving.errors import ErasedUserError, FieldProblem, InvalidError, NotFoundError
 from serving.instants import CLOCK_SKEW_US, Clock
 from serving.metrics import Metrics
-from serving.store.notes import Note, NoteStore, StoredNote
+from serving.store.notes import MAX_BODY_CHARS, MAX_TITLE_CHARS, Note, NoteStore, StoredNote
 from serving.workers import MANY_USERS, Workers
 
 _PAGE: Final = 200
@@ -17,11 +18,29 @@ _PAUSE_S: Final = 0.02
 """Between pages of a sweep: other writes come first."""
 _CHARS_AT_ONCE: Final = 500
 """The signature of so much text takes a millisecond; that of more is made on a thread."""
+_MAX_CHARS: Final = {"title": MAX_TITLE_CHARS, "body": MAX_BODY_CHARS}
 
 
 def signature_of(note: Note) -> bytes:
     """What near-copies of a note are found by: title and body together, so that a new title does not hide a copy."""
     return signature(f"{note.title}\n{note.body}")
+
+
+def too_long_field(note: Note) -> str | None:
+    """``title`` or ``body``, whichever has too many characters, as written or once folded; None where neither has."""
+    for field, most in _MAX_CHARS.items():
+        text: str = getattr(note, field)
+        if len(text) > most or folded_chars(text) > most:
+            return field
+    return None
+
+
+def _signed(note: Note) -> bytes:
+    """The note's signature; InvalidError for one that is too long once folded."""
+    if field := too_long_field(note):
+        detail = f"at most {_MAX_CHARS[field]:,} characters, also where one stands for several (such as ㎏ or ﷺ)"
+        raise InvalidError(f"{field}: {detail}", errors=[FieldProblem(f"/{field}", "too_long", detail)])
+    return signature_of(note)
 
 
 class Notes:
@@ -47,14 +66,16 @@ class Notes:
     async def put(self, note: Note) -> StoredNote:
         """Store a note in place of the one before.
 
-        InvalidError for one published before 1970 or in the future; ErasedUserError for one by a user who was erased.
+        InvalidError for one published before 1970 or in the future, or too long once its characters are folded;
+        ErasedUserError for one by a user who was erased.
         """
         now = self._clock()
         if not 0 <= (note.published_at or 0) <= now + CLOCK_SKEW_US:
             detail = "must lie between 1970 and five minutes from now"
             raise InvalidError(f"published_at {detail}", errors=[FieldProblem("/published_at", "out_of_range", detail)])
         n_chars = len(note.title) + len(note.body)
-        signed = await self._workers.run(n_chars * MANY_USERS // _CHARS_AT_ONCE, signature_of, note)
+        n_chars = n_chars if n_chars > _CHARS_AT_ONCE else folded_chars(note.title + note.body)
+        signed = await self._workers.run(n_chars * MANY_USERS // _CHARS_AT_ONCE, _signed, note)
         stored = await self._notes.put(note, signature=signed, at=now)
         if stored is None:
             raise ErasedUserError("nothing more of them is kept")

@@ -22,10 +22,10 @@ from models.quality.settings import TASK, Label
 from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError, StoreError
 from serving.instants import Clock
 from serving.metrics import Metrics
-from serving.notes import signature_of
+from serving.notes import signature_of, too_long_field
 from serving.policies.deciding import Decided, NoteDeciding, NoteToDecide
 from serving.slots import LiveModel, Slots, Task
-from serving.store.notes import MAX_BODY_CHARS, MAX_TITLE_CHARS, Alike, Note, NoteStore, StoredNote
+from serving.store.notes import Alike, Note, NoteStore, StoredNote
 from serving.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -159,16 +159,14 @@ class NoteScoring:
         """What is to be scored: notes as stored or as given."""
         note_ids = {one for one in asked if isinstance(one, str)}
         stored = await self._notes.get_many(note_ids) if note_ids else {}
-        return [
-            stored.get(one) or Unscored(one, "unknown_note") if isinstance(one, str) else _checked(one) for one in asked
-        ]
+        return [stored.get(one) or Unscored(one, "unknown_note") if isinstance(one, str) else one for one in asked]
 
     async def _judge(
         self, scorer: QualityScorer, found: Sequence[StoredNote | Note | Unscored]
     ) -> list[NoteScore | Unscored]:
         """A score for each note, on the workers' threads."""
         notes = [one for one in found if not isinstance(one, Unscored)]
-        scored = await self._workers.run_each(partial(score_note, scorer), notes, timeout_s=self._timeout_s)
+        scored = await self._workers.run_each(partial(_score_or_refuse, scorer), notes, timeout_s=self._timeout_s)
         if notes and not any(scored):
             raise BusyError("no note could be scored in time")
         scores = iter(scored)
@@ -214,12 +212,6 @@ class NoteScoring:
         self._metrics.quality.observe([one.quality for one in judged], *labels)
 
 
-def _checked(note: Note) -> Note | Unscored:
-    if len(note.title) > MAX_TITLE_CHARS or len(note.body) > MAX_BODY_CHARS:
-        return Unscored(note.note_id, "too_long")
-    return note
-
-
 def _late(entry: StoredNote | Note) -> Unscored:
     note = entry.note if isinstance(entry, StoredNote) else entry
     return Unscored(note.note_id, "not_in_time")
@@ -229,6 +221,13 @@ def _outcome(result: NoteScore | Unscored) -> str:
     if isinstance(result, Unscored):
         return result.code
     return result.decision if result.judged else "no_text"
+
+
+def _score_or_refuse(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore | Unscored:
+    """The scores of a note; one that is given is measured first, as a stored one was when it was put."""
+    if isinstance(entry, Note) and too_long_field(entry):
+        return Unscored(entry.note_id, "too_long")
+    return score_note(scorer, entry)
 
 
 def score_note(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore:

@@ -7,7 +7,9 @@ Each step is linear in the length of the text.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
 from features.text.aligned import Edit, Normalised, Span
@@ -43,6 +45,18 @@ def normalise(text: str) -> Normalised:
             break
         plain = tidied
     return plain
+
+
+def folded_chars(text: str) -> int:
+    """How many characters a text has once each is folded: an Arabic ligature alone may become 18."""
+    return sum(n * len(fold_character(one)) for one, n in Counter(text).items())
+
+
+def folded_start(text: str, n_chars: int) -> str:
+    """The longest start of a text that has at most ``n_chars`` characters, as written and once folded."""
+    start = text[:n_chars]
+    reached = accumulate(len(fold_character(one)) for one in start)
+    return start[: sum(n <= n_chars for n in reached)]
 
 
 def _tidied(text: Normalised) -> Normalised:

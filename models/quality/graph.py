@@ -2,7 +2,8 @@
 
 The encoder comes as a graph of its own, perhaps quantised; all around it is written here, in float32. Windows and
 n-grams of all notes lie one after the other, with the note of each beside it, so that a long note costs what it holds
-and pads no other: sums and maxima by note are ``ScatterElements`` with a reduction.
+and pads no other: sums and maxima by note are ``ScatterElements`` with a reduction. The encoder reads a few windows at
+a time, in a ``Loop``: what a run needs of memory does not grow with the length of a note.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,12 @@ from typing import Final
 
 import numpy as np
 import onnx
-from onnx import TensorProto, compose
+from onnx import GraphProto, TensorProto, compose, helper
 
 from features.text.signals import SIGNALS as SIGNAL_CATALOGUE
 from models.onnx_graph import GraphBuilder
 from models.quality.parts import DeepPart, Embedding, Floats, Halves, QualityParts, WidePart
-from models.quality.reading import NGRAM_COUNTS, NGRAM_NOTE, NGRAMS, SIGNALS, WINDOW_NOTE
+from models.quality.reading import IDS, MASK, NGRAM_COUNTS, NGRAM_NOTE, NGRAMS, SIGNALS, WINDOW_NOTE
 from models.quality.settings import EMBEDDING, PROBABILITY, QUALITY, LabelKind, QualitySettings
 
 SIGNAL_CLIP: Final = 4.0
@@ -29,6 +30,9 @@ _LOWEST: Final = -1e4
 POOLED: Final = "pooled"
 """What an encoder's graph gives: a row a window."""
 
+WINDOWS_AT_ONCE: Final = 16
+"""How many windows the encoder reads at a time: the built-in one takes some 3 MB for each of 160 tokens."""
+
 
 def quality_graph(settings: QualitySettings, parts: QualityParts, encoder: onnx.ModelProto | None) -> onnx.ModelProto:
     """The graph, from the inputs to the outputs of ``settings``.
@@ -37,6 +41,8 @@ def quality_graph(settings: QualitySettings, parts: QualityParts, encoder: onnx.
     more than there are labels, those are P(at least fair) and P(good), and the quality score is made of them.
     """
     graph = GraphBuilder()
+    if encoder:
+        _encode(graph, encoder)
     n_columns = len(parts.blend.slope)
     zeros = _zeros(graph, n_columns)
     logit = _blended(graph, parts, zeros)
@@ -49,18 +55,45 @@ def quality_graph(settings: QualitySettings, parts: QualityParts, encoder: onnx.
     graph.add("Mul", score, graph.constant(100, np.float32), output=QUALITY)
     if parts.embedding:
         _embed(graph, parts.embedding)
-    if encoder is None:
-        return graph.model("quality", settings.inputs, settings.outputs)
-    return _with_encoder(graph, settings, encoder)
+    return graph.model("quality", settings.inputs, settings.outputs)
 
 
-def _with_encoder(graph: GraphBuilder, settings: QualitySettings, encoder: onnx.ModelProto) -> onnx.ModelProto:
-    """The encoder's nodes first, under names of their own, then the graph's."""
-    own = compose.add_prefix(encoder, "encoder/", rename_inputs=False, rename_outputs=False)
-    whole = GraphBuilder()
-    whole.nodes = [*own.graph.node, *graph.nodes]
-    whole.constants = [*own.graph.initializer, *graph.constants]
-    return whole.model("quality", settings.inputs, settings.outputs)
+def _encode(graph: GraphBuilder, encoder: onnx.ModelProto) -> None:
+    """``pooled`` of all windows: the encoder over ``WINDOWS_AT_ONCE`` after the other."""
+    dim = encoder.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    size = graph.constant([WINDOWS_AT_ONCE], np.int64)
+    n_windows = graph.add("Slice", graph.add("Shape", IDS), *_bounds(graph, 0, 1, axis=0))
+    rounded_up = graph.add("Add", n_windows, graph.constant([WINDOWS_AT_ONCE - 1], np.int64))
+    n_groups = graph.add("Squeeze", graph.add("Div", rounded_up, size))
+    none, first_axis = graph.constant(np.zeros((0, dim)), np.float32), graph.constant([0], np.int64)
+    own = compose.add_prefix(encoder, "encoder/").graph
+    graph.constants += own.initializer
+    body = _one_group(own, dim, size=size, first_axis=first_axis)
+    graph.add("Loop", n_groups, "", none, output=POOLED, body=body)
+
+
+def _one_group(encoder: GraphProto, dim: int, *, size: str, first_axis: str) -> GraphProto:
+    """The body of the ``Loop``: what was pooled before it, and below it what the encoder gives of the next windows."""
+    nodes = [
+        helper.make_node("Mul", ["group", size], ["group_start"]),
+        helper.make_node("Add", ["group_start", size], ["group_end"]),
+        *(
+            helper.make_node("Slice", [name, "group_start", "group_end", first_axis], [f"encoder/{name}"])
+            for name in (IDS, MASK)
+        ),
+        *encoder.node,
+        helper.make_node("Concat", ["pooled_before", f"encoder/{POOLED}"], ["pooled_after"], axis=0),
+        helper.make_node("Identity", ["go_on"], ["go_on_after"]),
+    ]
+    rows = {name: _info(name, TensorProto.FLOAT, [None, dim]) for name in ("pooled_before", "pooled_after")}
+    flags = {name: _info(name, TensorProto.BOOL, []) for name in ("go_on", "go_on_after")}
+    inputs = [_info("group", TensorProto.INT64, []), flags["go_on"], rows["pooled_before"]]
+    outputs = [flags["go_on_after"], rows["pooled_after"]]
+    return helper.make_graph(nodes, "group", inputs, outputs)
+
+
+def _info(name: str, kind: int, shape: Sequence[int | None]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
 
 
 def _zeros(graph: GraphBuilder, n_columns: int) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from features.ngrams import hashed_ngrams
 from features.text.lexicons import Lexicons
@@ -18,6 +18,9 @@ NGRAMS: Final = "ngrams"
 NGRAM_COUNTS: Final = "ngram_counts"
 NGRAM_NOTE: Final = "ngram_note"
 SIGNALS: Final = "signals"
+
+MAX_TOKENS: Final = 24_000
+"""How many tokens of a note the tower reads: 20,000 Chinese characters have fewer, whatever they say."""
 
 OVERLAP: Final = 8
 """A window repeats this part (an eighth) of the one before, so that no phrase is cut by both."""
@@ -43,18 +46,20 @@ class ReadNotes(NamedTuple):
 class NoteReader:
     """Reads notes for one model: with its lexicons, and with its tokenizer if it has a tower.
 
-    A long note is read by windows of ``window_tokens``, all of it; n-grams and signals are of the whole note.
+    A long note is read by windows of ``window_tokens``, all of it. Of a note with more than ``MAX_TOKENS``, as many
+    windows as that allows are read, spread evenly; n-grams and signals are of the whole note all the same.
     """
 
     def __init__(self, lexicons: Lexicons, tokenizer: Tokenizer | None, *, window_tokens: int) -> None:
         self._lexicons = lexicons
         self._tokenizer = tokenizer
+        self._max_windows = MAX_TOKENS // max(1, window_tokens)
         if tokenizer:
             tokenizer.no_padding()
             tokenizer.enable_truncation(window_tokens, stride=window_tokens // OVERLAP)
 
-    def read(self, notes: Sequence[NoteText], *, max_windows: int | None = None) -> ReadNotes:
-        """The arrays of notes; of each, the first ``max_windows`` windows if that is given.
+    def read(self, notes: Sequence[NoteText]) -> ReadNotes:
+        """The arrays of notes.
 
         With n notes, w windows of up to t tokens in all and g n-grams in all: ``input_ids`` and ``attention_mask``
         int64 (w, t), ``window_note`` int64 (w,); ``ngrams`` and ``ngram_note`` int64 (g,), ``ngram_counts`` float32
@@ -63,7 +68,7 @@ class NoteReader:
         signals = [find_signals(note.title, note.body, self._lexicons) for note in notes]
         arrays = {**_ngrams(signals), SIGNALS: _rows(signals)}
         if self._tokenizer:
-            arrays |= _windows(self._tokenizer, [_text(one) for one in signals], max_windows)
+            arrays |= _windows(self._tokenizer, [_text(one) for one in signals], self._max_windows)
         return ReadNotes(arrays, signals)
 
 
@@ -97,10 +102,10 @@ def _ngrams_of(signals: Signals) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     return buckets, counts.astype(np.float32)
 
 
-def _windows(tokenizer: Tokenizer, texts: Sequence[str], max_windows: int | None) -> dict[str, npt.NDArray[Any]]:
+def _windows(tokenizer: Tokenizer, texts: Sequence[str], max_windows: int) -> dict[str, npt.NDArray[Any]]:
     windows, owners = [], []
     for note, encoding in enumerate(tokenizer.encode_batch(texts)):
-        own = [encoding, *encoding.overflowing][:max_windows]
+        own = _spread([encoding, *encoding.overflowing], max_windows)
         windows += [one.ids for one in own]
         owners += [note] * len(own)
     lengths = np.array([len(ids) for ids in windows], np.int64)
@@ -108,3 +113,10 @@ def _windows(tokenizer: Tokenizer, texts: Sequence[str], max_windows: int | None
     ids = np.zeros(mask.shape, np.int64)
     ids[mask] = np.concatenate([*windows, np.empty(0, np.int64)])
     return {IDS: ids, MASK: mask.astype(np.int64), WINDOW_NOTE: np.array(owners, np.int64)}
+
+
+def _spread(windows: Sequence[Encoding], most: int) -> Sequence[Encoding]:
+    """All windows, or ``most`` of them at even distances, the first and the last among them."""
+    if len(windows) <= most:
+        return windows
+    return [windows[place] for place in np.linspace(0, len(windows) - 1, most).round().astype(int)]

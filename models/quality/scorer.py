@@ -13,6 +13,7 @@ from features.errors import DataError
 from features.text.aligned import Span
 from features.text.findings import Field
 from features.text.lexicons import NAMES, Lexicons
+from features.text.normalise import folded_chars, folded_start
 from features.text.segment import segment
 from features.text.signals import Signals
 from models.bundle import Bundle, canonical_json
@@ -26,11 +27,11 @@ EXAMPLES: Final = "examples.json"
 
 _FIELDS: Final[tuple[Field, ...]] = ("title", "body")
 
-_MAX_WORDS: Final = 64
+_MAX_WORDS: Final[Mapping[Field, int]] = {"title": 16, "body": 48}
 """How many words of a field are tried when its words are attributed: the first."""
 
 _MAX_CHARS: Final = 500
-"""How much of a long body is read then: each word costs a score."""
+"""How much of a note is read then, title and body together: each word costs a score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,10 +101,12 @@ class QualityScorer:
     def attribute(self, note: NoteText, labels: Sequence[int]) -> list[list[WordAttribution]]:
         """Per label, what each of the first words of a note adds to its logit, the heaviest first.
 
-        By leaving each word out (occlusion, Zeiler and Fergus 2014); of a body, its first 500 characters are read,
-        without the rest. Takes as many scores as there are words.
+        By leaving each word out (occlusion, Zeiler and Fergus 2014); of a note, the first 500 characters are read, as
+        written and once folded, without the rest. Takes as many scores as there are words.
         """
-        note = note._replace(body=note.body[:_MAX_CHARS])
+        title = folded_start(note.title, _MAX_CHARS)
+        left = _MAX_CHARS - max(len(title), folded_chars(title))
+        note = NoteText(title, folded_start(note.body, left))
         words = [(field, span) for field, span in self._words(note) if span.end > span.start]
         without = [_without(note, field, span) for field, span in words]
         probability = self.score([note, *without]).probability[:, labels].astype(np.float64).clip(1e-6, 1 - 1e-6)
@@ -122,7 +125,7 @@ class QualityScorer:
             at, n_words = 0, 0
             for word in segment(field.normalised.text):
                 start, at = at, at + len(word)
-                if word.strip() and n_words < _MAX_WORDS:
+                if word.strip() and n_words < _MAX_WORDS[name]:
                     n_words += 1
                     yield name, field.normalised.original_span(start, at)
 

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, Protocol
 
 MAX_TITLE_CHARS: Final = 200
 MAX_BODY_CHARS: Final = 20_000
+"""As written, and once each character is folded to its plain form."""
 
 
 class Note(NamedTuple):

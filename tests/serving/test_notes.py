@@ -76,6 +76,17 @@ def test_a_longer_text_is_refused_as_too_long(client, put, field, longest):
     assert "字" not in answer.text
 
 
+@pytest.mark.parametrize(("field", "longest"), [("title", 11), ("body", 1_111)])
+def test_characters_that_stand_for_several_count_as_those(client, put, score, field, longest):
+    at_most, more = ({"body": "x", field: "\ufdfa" * n} for n in (longest, longest + 1))  # 18 characters each
+    put(**at_most)
+    answer = client.put("/v1/notes/n1", json=more)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"], error["code"]) == (422, f"/{field}", "too_long")
+    results = score({"note_id": "n1"}, at_most, more)["results"]
+    assert [one.get("code", one["status"]) for one in results] == ["scored", "scored", "too_long"]
+
+
 @pytest.mark.parametrize("published_at", ["1969-12-31T23:59:59Z", "2025-05-01T12:05:01Z"])
 def test_a_note_can_not_be_published_before_1970_or_in_the_future(client, published_at):
     answer = client.put("/v1/notes/n1", json={"body": "x", "published_at": published_at})

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features.text.characters import fold_character
-from features.text.normalise import normalise
+from features.text.normalise import folded_chars, folded_start, normalise
 
 Growth = Callable[[Callable[[str], object], str], float]
 
@@ -21,6 +21,12 @@ TRICKY = st.text(
     max_size=60,
 )
 ANY = st.text(st.characters(codec=None), max_size=60)
+
+
+def test_a_character_counts_as_those_that_it_stands_for() -> None:
+    assert [folded_chars(text) for text in ("微信", "㎏", "\ufdfa", "a\u200b", "")] == [2, 2, 18, 1, 0]
+    assert [folded_start("a㎏b", n) for n in range(5)] == ["", "a", "a", "a㎏", "a㎏b"]
+    assert folded_start("\u200b" * 9, 4) == "\u200b" * 4  # what has no ink counts as it is written
 
 
 @pytest.mark.parametrize(

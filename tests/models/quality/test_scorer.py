@@ -1,6 +1,8 @@
 """Scoring notes with a bundle: worked by hand, the same alone and in a crowd, and defined for any text."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 
 from features.ngrams import hashed_ngrams
-from models.bundle import GOLDEN, MODEL, Bundle
+from models.bundle import GOLDEN, MODEL, Bundle, write_bundle
 from models.errors import BundleError, ContractError
 from models.quality.encoders.graph import quantise
-from models.quality.reading import BODY, TITLE, NoteText
+from models.quality.graph import WINDOWS_AT_ONCE
+from models.quality.reading import BODY, MAX_TOKENS, TITLE, NoteText
 from models.quality.scorer import EXAMPLES, TOKENIZER, QualityScorer
 from training.quality.export import ExportedEncoder, export_quality
 from training.quality.recipe import QualityModel
@@ -84,6 +87,43 @@ def test_a_long_note_is_read_to_its_end(deep: QualityScorer, deep_model: Quality
     assert len(deep_model.reader().read(notes[1:]).arrays["window_note"]) > 3
     ours, longer = deep.score(notes).embedding
     assert ours.tolist() != longer.tolist()
+
+
+def test_a_note_of_more_windows_than_are_read_at_once_scores_as_the_trainer_says(
+    deep: QualityScorer, deep_model: QualityModel
+) -> None:
+    notes = [NoteText("", "今天去公园散步，天气晴朗，心情很好。" * 60 + "免费领取优惠"), SPAM]
+    assert len(deep_model.reader().read(notes).arrays["window_note"]) > 2 * WINDOWS_AT_ONCE
+    assert deep.score(notes).probability == pytest.approx(deep_model.predict(notes), abs=1e-5)
+
+
+def test_what_a_note_needs_of_memory_does_not_grow_with_its_length(deep_bundle: Bundle, tmp_path: Path) -> None:
+    """A body of 20,000 characters in a process of its own; all its windows at once took three times as much."""
+    bundle = write_bundle(tmp_path, deep_bundle.contract, deep_bundle.files)
+    program = f"""
+import resource
+from pathlib import Path
+from models.bundle import read_bundle
+from models.quality.reading import NoteText
+from models.quality.scorer import QualityScorer
+scorer = QualityScorer(read_bundle(Path({str(tmp_path / bundle.digest)!r})))
+scorer.score([NoteText("", "今天去公园散步。")])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+scorer.score([NoteText("", "今天去公园散步，天气晴朗，心情很好，" * 1_111)])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(done.stdout) < 150 * 1024  # kB
+
+
+def test_of_a_note_with_more_tokens_than_are_read_windows_are_spread_over_all_of_it(deep_model: QualityModel) -> None:
+    reader, sentences = deep_model.reader(), "今天去公园散步，天气晴朗，心情很好。免费领取优惠，"
+    text = sentences * (3 * MAX_TOKENS // len(sentences))
+    some, all_of_it = reader.read([NoteText("", text)]), reader.read([NoteText("", text[:1_000])])
+    ids = some.arrays["input_ids"]
+    assert len(ids) == MAX_TOKENS // 24
+    assert ids[0].tolist() == all_of_it.arrays["input_ids"][0].tolist()
+    assert some.arrays["attention_mask"][-1].sum() < 24 == some.arrays["attention_mask"][-2].sum()  # the last one
 
 
 def test_the_graph_says_what_the_trainer_says(deep: QualityScorer, deep_model: QualityModel) -> None:
