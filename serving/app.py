@@ -9,6 +9,7 @@ from typing import Final
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.types import ASGIApp
 
 from serving.admission import Admission
 from serving.background import repeated
@@ -20,6 +21,7 @@ from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.openapi import DescribedApi
+from serving.ports import MetricsPort
 from serving.routers import (
     actions,
     events,
@@ -88,7 +90,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
     # As they are: through an included router FastAPI searches twice, and asks each of its routes for its context.
     app.router.routes[:0] = chain.from_iterable(resource.router.routes for resource in resources)
     # In place of Starlette's own stack, whose layers turn errors into answers as Edge does.
-    edge = Edge(AsyncExitStackMiddleware(app.router), metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    routed: ASGIApp = AsyncExitStackMiddleware(app.router)
+    if settings.metrics_port is not None:
+        routed = MetricsPort(routed, settings.metrics_port)
+    edge = Edge(routed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
     app.middleware_stack = Admission(edge, metrics=metrics, max_in_flight=settings.max_in_flight)
     return app
 

@@ -12,6 +12,7 @@ from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
 from serving.errors import ServingError
 from serving.folding import Folder
+from serving.health import Health
 from serving.inference import Inference
 from serving.ingest import Ingest
 from serving.instants import Clock
@@ -63,7 +64,7 @@ class _Ground(NamedTuple):
 
 def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metrics, clock: Clock) -> Services:
     """Every service; nothing runs yet."""
-    kept = Stores._make(measured(one, name, metrics.store) for name, one in stores._asdict().items())
+    kept = Stores._make(measured(one, name, metrics) for name, one in stores._asdict().items())
     on = _Ground(settings, kept, workers, metrics, clock)
     metrics.notes_waiting.set_function(lambda: workers.n_pieces)
     folder = Folder(kept.journal, kept.states, workers)
@@ -104,7 +105,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         recommendation_log=recommendation_log,
         reports=Reports(kept.recommendations, clock=clock),
         interests=Interests(kept.journal, kept.notes, clock=clock),
-        required_models=settings.required_models,
+        health=_health(on, slots),
         rights=_rights(on),
         retention=retention,
         lists=UserLists(kept.scores),
@@ -120,6 +121,17 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
 def _key_ring(on: _Ground) -> KeyRing:
     limits = RateLimits(on.settings.rate_limit_per_s, metrics=on.metrics)
     return KeyRing(on.stores.keys, limits, open_access=on.settings.open_access, clock=on.clock)
+
+
+def _health(on: _Ground, slots: Slots) -> Health:
+    return Health(
+        on.stores.journal,
+        on.stores.states,
+        slots,
+        required_models=on.settings.required_models,
+        metrics=on.metrics,
+        max_age_s=on.settings.health_max_age_s,
+    )
 
 
 def _retention(on: _Ground) -> Retention:

@@ -17,6 +17,7 @@ from serving.assigning import Assigning
 from serving.catalogue import Catalogues
 from serving.churn import ChurnScoring
 from serving.folding import Folder
+from serving.health import Health
 from serving.inference import Inference
 from serving.ingest import Ingest
 from serving.instants import Clock
@@ -91,7 +92,7 @@ class Services:
     recommendation_log: RecommendationWriter
     reports: Reports
     interests: Interests
-    required_models: frozenset[str]
+    health: Health
     rights: Rights
     retention: Retention
     lists: UserLists

@@ -158,6 +158,14 @@ class BodyTooLargeError(ServingError):
     title = "The body is too large"
 
 
+class UnsupportedMediaTypeError(ServingError):
+    """The body is in a form that is not read here: send another, and say in the headers which it is."""
+
+    code = "unsupported_media_type"
+    status = 415
+    title = "The body has a type or an encoding that is not read here"
+
+
 _BY_STATUS: Final = {
     kind.status: kind for kind in (BadRequestError, NotFoundError, MethodNotAllowedError, BodyTooLargeError)
 }

@@ -21,7 +21,7 @@ _log = logging.getLogger("serving.requests")
 
 _REQUEST_ID: Final = b"x-request-id"
 _SANE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_OUTCOMES: Final = {4: "refused", 5: "failed"}
+_REFUSED: Final = 400
 _CLIENT_CLOSED: Final = 499
 """As nginx counts a client that went away before it was answered."""
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -63,7 +63,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
         self._app = app
-        self._latency = metrics.latency
+        self._metrics = metrics
         self._requests = cache(metrics.requests.labels)  # finding a counter takes longer than counting
         self._max_body_bytes = max_body_bytes
 
@@ -116,8 +116,10 @@ class Edge:
         route = getattr(scope.get("route"), "path", "unmatched")
         seconds = perf_counter() - call.started
         self._requests(method, route, call.status).inc()
-        outcome = _OUTCOMES.get(call.status // 100, "ok")
-        self._latency.observe([seconds], method, route, outcome, call.model, call.version)
+        if call.status < _REFUSED:
+            self._metrics.latency.observe([seconds], method, route)
+            if call.model:
+                self._metrics.model_latency.observe([seconds], call.model, call.version)
         fields = {
             "method": method,
             "route": route,

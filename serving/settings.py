@@ -38,6 +38,15 @@ class Settings(BaseSettings):
     store_timeout_s: float = Field(default=2, gt=0, description="How long a store may take before a request fails.")
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
+    metrics_port: int | None = Field(
+        default=None,
+        gt=0,
+        le=65535,
+        description="A port for /metrics alone, which the other then lacks (on the same port).",
+    )
+    health_max_age_s: float = Field(
+        default=1, ge=0, description="How old what /readyz and /metrics say may be, however many ask."
+    )
     max_body_bytes: int = Field(default=1 << 20, gt=0, description="The largest request body.")
     max_in_flight: int = Field(default=128, gt=0, description="How many requests may be under way at once.")
     rate_limit_per_s: int = Field(

@@ -5,15 +5,14 @@ For callers that compute features themselves and speak this protocol already; th
 """
 
 import re
-import zlib
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
 
+from serving.compression import inflated
 from serving.deps import GuardedRoute, OpenModels, Services, services_of
-from serving.errors import BadRequestError, BodyTooLargeError, InvalidError, NotReadyError
+from serving.errors import BadRequestError, InvalidError, NotReadyError
 from serving.middleware import call_of
-from serving.routers.health import checks_of
 from serving.schemas.inference import InferAnswer, Live, ModelMetadata, ModelReady, Ready, ServerMetadata, TensorOut
 from serving.slots import LiveModel, Slots
 from serving.tensors import Framed, describe, read_inputs, read_request, require_outputs, write_answer
@@ -21,7 +20,6 @@ from serving.tensors import Framed, describe, read_inputs, read_request, require
 JSON_LENGTH: Final = "Inference-Header-Content-Length"
 _BINARY: Final = "application/octet-stream"
 _LENGTH: Final = re.compile(r"[0-9]{1,9}")
-_WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 ModelName = Annotated[str, Path(description="As in `GET /v1/models`.", examples=["churn"])]
 Version = Annotated[str, Path(description="The champion's or the challenger's.", examples=["1"])]
@@ -72,7 +70,7 @@ async def live() -> Live:
 @router.get("/health/ready")
 async def ready(request: Request) -> Ready:
     """Try what `/readyz` tries; 503 unless all is well."""
-    if set((await checks_of(services_of(request))).values()) != {"ok"}:
+    if set((await services_of(request).health.checks()).values()) != {"ok"}:
         raise NotReadyError("not ready: /readyz says what failed")
     return Ready(ready=True)
 
@@ -125,7 +123,8 @@ async def _infer(services: Services, request: Request, found: LiveModel[Any]) ->
     call.model, call.version = found.model, found.pointer.version
     if not found.takes_rows:
         raise BadRequestError("this model's tensors are no rows of things asked about: ask POST /v1/notes:score")
-    body = _decompressed(await request.body(), request.headers.get("content-encoding"), services.max_body_bytes)
+    encoding = request.headers.get("content-encoding", "")
+    body = inflated(await request.body(), encoding, limit=services.max_body_bytes)
     asked, behind = read_request(Framed(body, _json_length(request.headers.get(JSON_LENGTH))))
     n_rows, runner = asked.inputs[0].shape[0], found.scorer.runner
     require_outputs(asked, runner.contract)
@@ -142,21 +141,3 @@ def _json_length(text: str | None) -> int | None:
     if text is not None and not _LENGTH.fullmatch(text):
         raise InvalidError(f"{JSON_LENGTH} must be a whole number")
     return None if text is None else int(text)
-
-
-def _decompressed(body: bytes, encoding: str | None, limit: int) -> bytes:
-    """The body as it was before it was compressed, if it was."""
-    if encoding is None:
-        return body
-    if encoding not in _WINDOWS:
-        raise BadRequestError(f"a body may be compressed by {' or '.join(_WINDOWS)}")
-    inflater = zlib.decompressobj(_WINDOWS[encoding])
-    try:
-        inflated = inflater.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise BadRequestError("the body is not compressed as its Content-Encoding says") from error
-    if len(inflated) > limit:
-        raise BodyTooLargeError
-    if not inflater.eof:
-        raise BadRequestError("the compressed body ends too early")
-    return inflated

@@ -252,7 +252,7 @@ def make_world() -> Callable[..., World]:
     """Makes a world around a folder, for tests that share one."""
 
     def make(folder: Path, **changed: Any) -> World:
-        patient = {"open_access": True, "poll_s": 0.01, "repair_s": 3600, "store_timeout_s": 30}
+        patient = {"open_access": True, "poll_s": 0.01, "repair_s": 3600, "store_timeout_s": 30, "health_max_age_s": 0}
         settings = Settings(data_dir=folder, **patient | changed)
         return World(settings, Registry(settings.bundles))
 

@@ -107,9 +107,9 @@ def test_metrics_count_requests_scores_events_and_slots(client, send, score, eve
         'mingjian_requests_total{method="POST",route="/v1/users:score",status="200"} 1.0',
         'mingjian_requests_total{method="GET",route="unmatched",status="404"} 1.0',
         'mingjian_requests_total{method="other",route="/livez",status="405"} 1.0',
-        'mingjian_request_seconds_count{method="POST",model="",outcome="ok",route="/v1/events",version=""} 1.0',
-        'mingjian_request_seconds_count{method="GET",model="",outcome="refused",route="unmatched",version=""} 1.0',
-        'mingjian_request_seconds_count{method="POST",model="churn",outcome="ok",route="/v1/users:score",version="1"} 1.0',  # noqa: E501
+        'mingjian_request_seconds_count{method="POST",route="/v1/events"} 1.0',
+        'mingjian_request_seconds_count{method="POST",route="/v1/users:score"} 1.0',
+        'mingjian_model_request_seconds_count{model="churn",version="1"} 1.0',
         'mingjian_scores_total{model="churn",status="scored",version="1"} 1.0',
         'mingjian_scores_total{model="churn",status="cold_start",version="1"} 1.0',
         'mingjian_ingest_events_total{result="accepted"} 2.0',

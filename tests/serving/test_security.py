@@ -196,6 +196,8 @@ def test_with_the_right_key_and_a_good_body_every_route_answers(world, client, a
                 "/v1/reviews/{review_id}/"
             )  # nobody claimed it by this token
             assert answer.status_code == (409 if is_stale else 200), (method, path, answer.text)
+            assert call(client, method, path, body=body).status_code == 401
+    assert len(client.get("/metrics").content) <= 60_000  # a scrape stays small, whatever was asked
 
 
 def test_nobody_learns_from_a_shut_door_what_is_wrong_with_a_body(client, add_key):
