@@ -69,7 +69,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
     metrics.notes_waiting.set_function(lambda: workers.n_pieces)
     folder = Folder(kept.journal, kept.states, workers)
     slots = Slots(settings.bundles, [CHURN, QUALITY, RECOMMEND], metrics=metrics, clock=clock)
-    retention, policies = _retention(on), Policies(kept.policies, metrics=metrics, clock=clock)
+    retention, policies = _retention(on), Policies(kept.policies, workers, metrics=metrics, clock=clock)
     churn = ChurnScoring(slots, policies, folder, workers, retention, metrics=metrics, clock=clock)
     sources = Sources(folder, kept.reviews)
     deciding = NoteDeciding(policies, sources, metrics=metrics)

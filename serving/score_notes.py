@@ -38,7 +38,7 @@ async def score_notes(settings: Settings, *, clock: Clock) -> AsyncIterator[tupl
     async with open_stores(settings) as stores:
         with closing(Workers(n_threads=settings.note_threads)) as workers:
             n_scored, n_notes = 0, await stores.notes.count()
-            policies = Policies(stores.policies, metrics=metrics, clock=clock)
+            policies = Policies(stores.policies, workers, metrics=metrics, clock=clock)
             await policies.follow()
             folder = Folder(stores.journal, stores.states, workers)
             deciding = NoteDeciding(policies, Sources(folder, stores.reviews), metrics=metrics)

@@ -1,6 +1,7 @@
 """What no single line of a policy shows: rules that can never fire, no rule for the rest, money by spending power."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
@@ -34,9 +35,10 @@ def _rest(section: str, rules: Sequence[Rule]) -> Iterator[Problem]:
 
 def _never_fires(section: str, rules: Sequence[Rule]) -> Iterator[Problem]:
     for place, rule in enumerate(rules):
+        met = _met(rule.when)
         if clash := _contradiction(rule.when):
             yield Problem(rule.line, "never_fires", f"{section}: {rule.name!r} can never fire: {clash}")
-        elif earlier := next((one for one in rules[:place] if one.when and _implies(rule.when, one.when)), None):
+        elif earlier := next((one for one in rules[:place] if one.when and _implies(met, one.when)), None):
             message = f"{section}: {rule.name!r} can never fire: {earlier.name!r} above it takes all of its cases"
             yield Problem(rule.line, "never_fires", message)
 
@@ -106,18 +108,38 @@ def _seen_from(other: Condition, one: Condition) -> tuple[float, float]:
     return -inf, inf
 
 
-def _implies(narrow: Sequence[Condition], wide: Sequence[Condition]) -> bool:
-    """Whether all the wide ones hold wherever all the narrow ones do, as far as intervals of one fact tell."""
-    return all(_is_implied(one, narrow) for one in wide)
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What conditions that all hold say: of each difference of two facts the interval, and which facts are known."""
+
+    intervals: Mapping[tuple[str, str], tuple[float, float]]
+    known: frozenset[str]
+    unknown: frozenset[str]
 
 
-def _is_implied(wide: Condition, narrow: Sequence[Condition]) -> bool:
+def _met(when: Sequence[Condition]) -> _Met:
+    intervals: dict[tuple[str, str], tuple[float, float]] = {}
+    compared = [one for one in when if not one.is_unknown]
+    for one in compared:
+        for pair, low, high in (
+            ((one.fact, one.other), one.low, one.high),
+            ((one.other, one.fact), -one.high, -one.low),
+        ):
+            was = intervals.get(pair, (-inf, inf))
+            intervals[pair] = max(was[0], low), min(was[1], high)
+    known = frozenset(name for one in compared for name in (one.fact, one.other))
+    return _Met(intervals, known, frozenset(one.fact for one in when if one.is_unknown))
+
+
+def _implies(met: _Met, wide: Sequence[Condition]) -> bool:
+    """Whether all the wide ones hold wherever all those met do, as far as intervals of one fact tell."""
+    return all(_is_implied(one, met) for one in wide)
+
+
+def _is_implied(wide: Condition, met: _Met) -> bool:
     if wide.is_unknown:
-        return any(one.is_unknown and one.fact == wide.fact for one in narrow)
-    met = [one for one in narrow if not one.is_unknown]
-    is_known = any(wide.fact in {one.fact, one.other} for one in met)
-    low = max((_seen_from(one, wide)[0] for one in met), default=-inf)
-    high = min((_seen_from(one, wide)[1] for one in met), default=inf)
+        return wide.fact in met.unknown
+    low, high = met.intervals.get((wide.fact, wide.other), (-inf, inf))
     if wide.other != NOTHING and (low, high) == (-inf, inf):
         return False
-    return is_known and low >= wide.low and high <= wide.high
+    return wide.fact in met.known and low >= wide.low and high <= wide.high

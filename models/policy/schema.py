@@ -20,6 +20,10 @@ from models.policy.words import ActionKind, Decision, Stage, Tier
 FORMAT: Final = 1
 MAX_ENTRIES: Final = 200
 """How many rules, or actions, a section may have."""
+MAX_CONDITIONS: Final = 20
+"""How many conditions a rule, or an action, may have."""
+MAX_CONDITIONS_IN_ALL: Final = 1_000
+"""How many a policy may have: each is asked of every user or note."""
 
 _MOST: Final = 10**9
 _E = TypeVar("_E", bound=StrEnum)
@@ -50,7 +54,7 @@ class _Reader:
         self._keys(data, (), {"format", "name", "tiers", "stages", "actions", "notes"})
         if data.get("format") != FORMAT:
             self._note(("format",), "bad_format", f"format must be {FORMAT}")
-        return Policy(
+        policy = Policy(
             hashlib.sha256(canonical_json(_plain(data))).hexdigest(),
             self._text(data, (), "name"),
             self._rules("tiers", "tier", Tier, STATE_FACTS.get),
@@ -58,6 +62,11 @@ class _Reader:
             tuple(self._action(one, path) for one, path in self._entries("actions")),
             self._rules("notes", "decision", Decision, note_fact),
         )
+        whole = (*policy.tiers, *policy.stages, *policy.actions, *policy.notes)
+        if (n_conditions := sum(len(one.when) for one in whole)) > MAX_CONDITIONS_IN_ALL:
+            what = f"the policy has {n_conditions} conditions, at most {MAX_CONDITIONS_IN_ALL} are allowed"
+            self._note(("notes",), "too_many", what)
+        return policy
 
     def _rules(self, section: str, outcome: str, outcomes: type[StrEnum], find: _Find) -> tuple[Rule, ...]:
         rules = []
@@ -155,9 +164,11 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             self._note((*path, "when"), "bad_type", f"when must be a list of conditions, got {short(value)}")
             return ()
-        found = (
-            self._condition(one, (*path, "when", place), find) for place, one in enumerate(cast("list[str]", value))
-        )
+        if len(value) > MAX_CONDITIONS:
+            what = f"when has {len(value)} conditions, at most {MAX_CONDITIONS} are allowed"
+            self._note((*path, "when"), "too_many", what)
+        texts = cast("list[str]", value)[:MAX_CONDITIONS]
+        found = (self._condition(one, (*path, "when", place), find) for place, one in enumerate(texts))
         return tuple(one for one in found if one)
 
     def _condition(self, text: str, path: Path, find: _Find) -> Condition | None:

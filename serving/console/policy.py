@@ -8,7 +8,6 @@ from starlette.responses import Response
 from models.policy.diff import diff
 from models.policy.errors import PolicyError, Problem
 from models.policy.evaluation import PolicyEvaluator
-from models.policy.schema import read_policy
 from serving.console.pages import Page, Pages
 from serving.errors import InvalidError
 from serving.policies.simulation import Simulation, simulate
@@ -35,7 +34,7 @@ async def check(page: Page) -> Response:
     lines: Sequence[str] | None = None
     problems: Sequence[Problem] = ()
     try:
-        lines = diff(page.services.policies.active.policy, read_policy(content))
+        lines = diff(page.services.policies.active.policy, await page.services.policies.read(content))
     except PolicyError as error:
         problems = error.problems
     return await _policy(page, content=content, lines=lines, problems=problems)
@@ -46,7 +45,7 @@ async def try_out(page: Page) -> Response:
     """Replay recent scores of some users and notes under a text, and show what would change."""
     content = page.field("content").replace("\r\n", "\n")
     try:
-        policy = read_policy(content)
+        policy = await page.services.policies.read(content)
     except PolicyError:
         return await check(page)
     services, quality = page.services, page.services.slots.champion(QUALITY)

@@ -53,7 +53,8 @@ def _diff(settings: Settings, options: argparse.Namespace) -> None:
 
     async def before() -> Policy:
         async with open_stores(settings) as stores:
-            return (await _against(stores, options)).policy
+            with closing(Workers()) as workers:
+                return (await _against(stores, workers, options)).policy
 
     lines = diff(asyncio.run(before()), new)
     print("\n".join(lines) if lines else "nothing changes")
@@ -71,14 +72,14 @@ async def _simulated(settings: Settings, options: argparse.Namespace, other: Pol
             scored = None
             if pointer_path(settings.bundles, QUALITY.model, "champion").exists():
                 scored = (await released_champion(settings.bundles, QUALITY, clock=now_us)).scorer.settings
-            return await simulate(replay, await _against(stores, options), other, scored, now=now_us())
+            return await simulate(replay, await _against(stores, workers, options), other, scored, now=now_us())
 
 
-async def _against(stores: Stores, options: argparse.Namespace) -> PolicyEvaluator:
+async def _against(stores: Stores, workers: Workers, options: argparse.Namespace) -> PolicyEvaluator:
     """The policy to compare with."""
     if options.against:
         return PolicyEvaluator(_read(options.against))
-    policies = Policies(stores.policies, metrics=Metrics(), clock=now_us)
+    policies = Policies(stores.policies, workers, metrics=Metrics(), clock=now_us)
     await policies.follow()
     return policies.active
 

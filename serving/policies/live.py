@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 
 from models.policy.errors import PolicyError
 from models.policy.evaluation import PolicyEvaluator
+from models.policy.policy import Policy
 from models.policy.schema import read_policy
 from serving.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
 from serving.instants import Clock
 from serving.metrics import Metrics
 from serving.store.policies import Deed, InForce, PolicyChange, PolicyStore, Role, StoredPolicy
+from serving.workers import Workers
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +44,9 @@ class PolicyRefusal(NamedTuple):
 class Policies:
     """Stores policies and puts them in force; ``active`` is the shipped one until another was activated."""
 
-    def __init__(self, store: PolicyStore, *, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, store: PolicyStore, workers: Workers, *, metrics: Metrics, clock: Clock) -> None:
         self._store = store
+        self._workers = workers
         self._metrics = metrics
         self._clock = clock
         self.shipped = shipped_policy()
@@ -70,10 +73,17 @@ class Policies:
             await self._follow(Role.ACTIVE, active or self.shipped.version)
             await self._follow(Role.SHADOW, in_force.shadow.after if in_force.shadow else None)
 
+    async def read(self, content: str) -> Policy:
+        """The policy that a text states; PolicyError with every problem of it.
+
+        On the thread for slow work: the largest text takes seconds.
+        """
+        return await self._workers.run_slow(read_policy, content)
+
     async def add(self, content: str, *, who: str, why: str) -> StoredPolicy:
         """Store a policy; InvalidError, with the lines, for a file that is none."""
         try:
-            policy = read_policy(content)
+            policy = await self.read(content)
         except PolicyError as error:
             errors = [FieldProblem("/content", one.code, str(one)) for one in error.problems[:_N_SHOWN]]
             detail = f"what is wrong with the policy: {len(error.problems)}"
@@ -117,7 +127,7 @@ class Policies:
 
     async def _put_in_force(self, role: Role, version: str | None, *, who: str, why: str) -> None:
         if version is not None:
-            _require_readable(await self.get(version))
+            await self._require_readable(await self.get(version))
         deed = Deed(who, self._clock(), why)
         await self._store.put_in_force(role, version, deed, shipped=self.shipped)
         await self.follow()
@@ -131,7 +141,7 @@ class Policies:
                 self._swap(role, None if version is None else live)
             return
         try:
-            policy = read_policy((await self.get(version)).content)
+            policy = await self.read((await self.get(version)).content)
         except PolicyError as error:
             self._refuse(role, version, error)
         else:
@@ -154,10 +164,10 @@ class Policies:
             self._metrics.policy_live.labels(role, evaluator.policy.version).set(1)
         _log.info("policy live", extra={"role": role, "version": evaluator and evaluator.policy.version})
 
-
-def _require_readable(policy: StoredPolicy) -> None:
-    try:
-        read_policy(policy.content)
-    except PolicyError as error:
-        detail = "this version of the server can't read the policy"
-        raise InvalidError(detail, errors=[FieldProblem("/version", "unreadable", str(error.problems[0]))]) from error
+    async def _require_readable(self, policy: StoredPolicy) -> None:
+        try:
+            await self.read(policy.content)
+        except PolicyError as error:
+            detail = "this version of the server can't read the policy"
+            errors = [FieldProblem("/version", "unreadable", str(error.problems[0]))]
+            raise InvalidError(detail, errors=errors) from error

@@ -1,5 +1,6 @@
 """What would change under another policy: recent scores, and the states they were made from, judged by both."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ async def _simulate_users(simulation: Simulation, replay: Replay, run: ScoreRun 
         seen = Seen(await replay.sources.folder.states_at(user_ids, simulation.as_of), simulation.as_of)
         scores = await replay.scores.latest(user_ids, horizon_days=longest) if run else {}
         probability = np.array([scores.get(one) for one in user_ids], np.float32)  # None becomes NaN
-        _add(simulation, seen, ChurnKnown(probability, threshold))
+        await asyncio.to_thread(_add, simulation, seen, ChurnKnown(probability, threshold))
         simulation.n_without_score += len(user_ids) - len(scores)
         if most is not None and simulation.n_users >= most:
             return

@@ -1,12 +1,14 @@
 """A policy file is good, or every line that is not is named."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.policy.errors import PolicyError
 from models.policy.lines import read_document
-from models.policy.schema import MAX_ENTRIES, read_policy
+from models.policy.schema import MAX_CONDITIONS, MAX_CONDITIONS_IN_ALL, MAX_ENTRIES, read_policy
 
 
 def problems(text):
@@ -104,6 +106,17 @@ def test_two_rules_of_one_name_and_too_many_rules_are_refused(policy_text):
     assert [code for _, code in problems(many)] == ["too_many"]
 
 
+def test_too_many_conditions_of_a_rule_or_of_all_rules_are_refused(policy_text):
+    long = [f"n_followers > {n}" for n in range(MAX_CONDITIONS + 1)]
+    text = policy_text(tiers=[("koc", long)])
+    assert problems(text) == [(line_of(text, "n_followers > 20"), "too_many")]
+    most, rule = MAX_CONDITIONS_IN_ALL // MAX_CONDITIONS, long[:MAX_CONDITIONS]
+    rules = [("koc", [*rule[1:], f"n_share = {n}"]) for n in range(most)]
+    assert len(read_policy(policy_text(tiers=rules)).tiers) == most + 1
+    one_more = policy_text(tiers=rules, stages=[("loyal", ["n_share > 1"])])
+    assert [code for _, code in problems(one_more)] == ["too_many"]
+
+
 @pytest.mark.parametrize(
     ("rules", "fires_never"),
     [
@@ -180,6 +193,62 @@ def test_money_for_all_alike_and_spending_without_money_are_allowed(policy_text,
 @pytest.mark.parametrize("text", ["a = " + "[" * 5_000, "a = 1" + "0" * 5_000, "[[a]]\n[a]\n", 'a = "x\n', "\x00", "["])
 def test_what_is_no_toml_is_refused_and_nothing_breaks(text):
     assert [code for _, code in problems(text)] == ["not_toml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f"{'.'.join('a' * 9)} = 1", "bad_type"),
+        (f"[{'.'.join('a' * 9)}]", "bad_type"),
+        (f"a = {'[' * 9}{']' * 9}", "bad_type"),
+        ("a" + ".a" * 90_000 + " = 1", "not_toml"),  # tomllib alone takes minutes to read it
+        ("a" + '."a"' * 45_000 + " = 1", "not_toml"),
+        ("x = {a" + ".a" * 90_000 + " = 1}", "not_toml"),
+    ],
+)
+def test_tables_and_arrays_that_lie_too_deep_in_each_other_are_refused(text, code):
+    assert problems(text) == [(1, code)]
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 5_000, "0b1" + "0" * 63, "-9223372036854775809"])
+def test_a_whole_number_of_more_than_64_bits_is_named_by_its_line(policy_text, number):
+    text = policy_text().replace("priority = 1", f"priority = [\n1,\n{number}]")
+    assert problems(text) == [(line_of(text, number[:40]), "out_of_range")]
+
+
+ONE_LINE = ['"{}"', "'{}'", '[ # {}\n  "x"\n]', "1 # {}"]
+MANY_LINES = ['"""{}"""', "'''{}'''"]
+WITHIN = st.text("[]{},#= a", max_size=12)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(ONE_LINE), WITHIN)
+        | st.tuples(st.sampled_from(MANY_LINES), st.lists(WITHIN).map("\n".join)),
+        max_size=12,
+    )
+)
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_what_strings_and_comments_hold_moves_no_line(written):
+    lines, text = [], ""
+    for place, (form, within) in enumerate(written):
+        lines.append(text.count("\n") + 1)
+        text += f"k{place} = {form.format(within)}\n"
+    document = read_document(text)
+    assert [document.line((f"k{place}",)) for place in range(len(written))] == lines
+
+
+@pytest.mark.parametrize(
+    ("begin", "unit", "end"), [('a = """\n', "[\n", '"""'), ("a = [\n", "1,\n", "]"), ("", '[[r]]\nb = "x"\n', "")]
+)
+def test_the_time_grows_with_the_text_and_not_with_its_square(begin, unit, end):
+    def seconds(n_chars):
+        text = begin + unit * (n_chars // len(unit)) + end
+        began = time.process_time()
+        read_document(text)
+        return time.process_time() - began
+
+    assert seconds(200_000) < 300 * min(seconds(4_000) for _ in range(5))  # linear is 50, quadratic 2,500
 
 
 def test_lines_are_those_of_keys_headers_and_entries():
