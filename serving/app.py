@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from itertools import chain
 from typing import Final
 
@@ -12,16 +12,16 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.types import ASGIApp
 
 from serving.admission import Admission
-from serving.background import repeated
 from serving.composition import compose
 from serving.console.routes import console_routes
 from serving.deps import Services
-from serving.errors import StoreError
+from serving.each import do_each
 from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.openapi import DescribedApi
 from serving.ports import MetricsPort
+from serving.recommendation_log import EVERY_S
 from serving.routers import (
     actions,
     events,
@@ -51,6 +51,11 @@ _SWEEP_S: Final = 3600
 _NOTE_SWEEP_S: Final = 60
 _CATALOGUE_S: Final = 0.25
 _INDEX_S: Final = 5
+_LOAD_S: Final = 600.0
+"""The longest that looking for new releases may take, with loading what is new."""
+_LONG_S: Final = 900.0
+_LONGEST_S: Final = 3 * 3600.0
+"""The longest that a round over everything may take."""
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> FastAPI:
@@ -110,30 +115,38 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
     await _first_repair(services)
     await services.policies.follow()
     await services.slots.follow()
-    await stack.enter_async_context(repeated(services.policies.follow, every_s=settings.poll_s))
     await services.catalogues.follow()
-    await stack.enter_async_context(services.recommendation_log.writing())
-    await stack.enter_async_context(repeated(services.slots.follow, every_s=settings.poll_s))
-    await stack.enter_async_context(repeated(services.reading.follow, every_s=_CATALOGUE_S))
-    await stack.enter_async_context(repeated(services.voices.follow, every_s=_CATALOGUE_S))
-    await stack.enter_async_context(repeated(services.catalogues.follow, every_s=_CATALOGUE_S))
-    if services.callbacks:
-        await stack.enter_async_context(repeated(services.callbacks.follow, every_s=_CALLBACK_S))
-    await stack.enter_async_context(repeated(services.catalogues.index, every_s=_INDEX_S))
-    await stack.enter_async_context(repeated(services.kpis.follow, every_s=min(settings.kpi_s, _KPI_LOOK_S)))
-    await stack.enter_async_context(repeated(services.notes.sweep, every_s=_NOTE_SWEEP_S))
-    await stack.enter_async_context(repeated(services.retention.sweep, every_s=_SWEEP_S))
-    for repair in (services.folder.repair, services.rights.finish_pending):
-        await stack.enter_async_context(repeated(repair, every_s=settings.repair_s))
+    await stack.enter_async_context(services.recommendation_log.flushed())
+    for job in _jobs(services, settings):
+        await stack.enter_async_context(job)
     return services
+
+
+def _jobs(services: Services, settings: Settings) -> Iterator[AbstractAsyncContextManager[None]]:
+    """What the server does by itself, each job at its own pace: none waits for another."""
+    repeated = services.jobs.repeated
+    yield repeated("policies", services.policies.follow, every_s=settings.poll_s)
+    yield repeated("models", services.slots.follow, every_s=settings.poll_s, timeout_s=_LOAD_S)
+    yield repeated("recommendation_log", services.recommendation_log.flush, every_s=EVERY_S)
+    yield repeated("note_reading", services.reading.follow, every_s=_CATALOGUE_S, timeout_s=_LONG_S)
+    yield repeated("reports", services.voices.follow, every_s=_CATALOGUE_S)
+    yield repeated("catalogue", services.catalogues.follow, every_s=_CATALOGUE_S, timeout_s=_LONG_S)
+    if services.callbacks:
+        yield repeated("callbacks", services.callbacks.follow, every_s=_CALLBACK_S)
+    yield repeated("catalogue_index", services.catalogues.index, every_s=_INDEX_S, timeout_s=_LONG_S)
+    kpi_every_s = min(settings.kpi_s, _KPI_LOOK_S)
+    yield repeated("kpis", services.kpis.follow, every_s=kpi_every_s, timeout_s=_LONGEST_S)
+    yield repeated("note_sweep", services.notes.sweep, every_s=_NOTE_SWEEP_S, timeout_s=_LONGEST_S)
+    yield repeated("retention", services.retention.sweep, every_s=_SWEEP_S, timeout_s=_LONGEST_S)
+    yield repeated("folding", services.folder.repair, every_s=settings.repair_s, timeout_s=_LONG_S)
+    yield repeated("erasures", services.rights.finish_pending, every_s=settings.repair_s)
 
 
 async def _first_repair(services: Services) -> None:
     """Repair what is soon repaired; what takes longer, or can't be done now, is left to the repeated repairs."""
+    repairs = services.retention.look, services.folder.repair, services.rights.finish_pending
     try:
         async with asyncio.timeout(_FIRST_REPAIR_S):
-            await services.retention.look()
-            await services.folder.repair()
-            await services.rights.finish_pending()
-    except (StoreError, TimeoutError):
+            await do_each(lambda repair: repair(), repairs)
+    except (ExceptionGroup, TimeoutError):
         _log.warning("the states are not level with the journal yet")

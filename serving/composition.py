@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from models.recommend.feed import FeedRules
 from models.recommend.rerank.arrange import Arrangement
 from serving.assigning import Assigning, Shares
+from serving.background import Jobs
 from serving.catalogue import Catalogues
 from serving.churn import CHURN, ChurnScoring
 from serving.deps import Services
@@ -45,6 +46,7 @@ from serving.settings import Settings
 from serving.slots import Slots
 from serving.store.measured import measured
 from serving.store.stores import Stores
+from serving.troubles import Troubles
 from serving.uplift import Uplifts
 from serving.workers import Workers
 
@@ -67,7 +69,9 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
     kept = Stores._make(measured(one, name, metrics) for name, one in stores._asdict().items())
     on = _Ground(settings, kept, workers, metrics, clock)
     metrics.notes_waiting.set_function(lambda: workers.n_pieces)
-    folder = Folder(kept.journal, kept.states, workers)
+    for task in (CHURN, QUALITY, RECOMMEND):
+        metrics.model_required.labels(task.model).set(task.model in settings.required_models)
+    folder, jobs = Folder(kept.journal, kept.states, workers), Jobs(metrics)
     slots = Slots(settings.bundles, [CHURN, QUALITY, RECOMMEND], metrics=metrics, clock=clock)
     retention, policies = _retention(on), Policies(kept.policies, workers, metrics=metrics, clock=clock)
     churn = ChurnScoring(slots, policies, folder, workers, retention, metrics=metrics, clock=clock)
@@ -111,6 +115,8 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         lists=UserLists(kept.scores),
         inference=Inference(workers),
         workers=workers,
+        jobs=jobs,
+        troubles=Troubles(jobs, slots, policies, folder),
         metrics=metrics,
         clock=clock,
         max_body_bytes=settings.max_body_bytes,

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from serving.assigning import Assigning
+from serving.background import Jobs
 from serving.catalogue import Catalogues
 from serving.churn import ChurnScoring
 from serving.folding import Folder
@@ -47,6 +48,7 @@ from serving.security import KeyRing, Scope
 from serving.slots import Slots
 from serving.store.journal import Journal
 from serving.store.state import StateStore
+from serving.troubles import Troubles
 from serving.uplift import Uplifts
 from serving.workers import Workers
 
@@ -98,6 +100,8 @@ class Services:
     lists: UserLists
     inference: Inference
     workers: Workers
+    jobs: Jobs
+    troubles: Troubles
     metrics: Metrics
     clock: Clock
     max_body_bytes: int

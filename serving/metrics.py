@@ -144,6 +144,18 @@ class Metrics:
         self.store_failures = self._counter("store_failures", "Store operations that failed.", "store", "operation")
         self._add_slots()
         self._add_policies()
+        self._add_jobs()
+
+    def _add_jobs(self) -> None:
+        self.background_failures = self._counter(
+            "background_failures", "Rounds of background jobs, or items in them, that failed.", "job"
+        )
+        self.background_last_success = self._gauge(
+            "background_last_success_seconds", "When a job's last round was complete, in Unix time.", "job"
+        )
+        self.background_stalled = self._gauge(
+            "background_stalled", "1 while no round of a job is complete for longer than two may take.", "job"
+        )
 
     def _add_policies(self) -> None:
         self.policy_live = self._gauge("policy_live", "1 for the policy in a role.", "role", "version")
@@ -162,6 +174,9 @@ class Metrics:
         )
 
     def _add_slots(self) -> None:
+        self.model_required = self._gauge(
+            "model_required", "1 for a model that the server is not ready without.", "model"
+        )
         self.slot_live = self._gauge("slot_live", "1 while a slot has a model.", "model", "role")
         self.slot_version = self._gauge("slot_version", "1 for the version in a slot.", "model", "role", "version")
         self.slot_refused = self._gauge("slot_refused", "1 while a slot's pointer leads nowhere good.", "model", "role")

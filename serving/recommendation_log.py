@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from serving.background import repeated
 from serving.errors import StoreError
 from serving.metrics import Metrics
 from serving.store.recommendations import Recommendation, RecommendationLog
@@ -44,11 +43,10 @@ class RecommendationWriter:
                 raise
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[None]:
-        """Write again and again while the context lasts, and at its end what still waits."""
+    async def flushed(self) -> AsyncIterator[None]:
+        """Write at the end of the context what still waits then."""
         try:
-            async with repeated(self.flush, every_s=EVERY_S):
-                yield
+            yield
         finally:
             try:
                 await self.flush()

@@ -20,10 +20,15 @@ async def livez(request: Request) -> Alive:
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(request: Request) -> Response:
-    """Try what scoring needs: the stores, and an inference through each champion; 503 unless all is well."""
-    checks = await services_of(request).health.checks()
+    """Try what scoring needs: the stores, and an inference through each champion; 503 unless all is well.
+
+    What is ill and stops no scoring is `degraded`: background jobs, refused releases and policies, states that lag.
+    """
+    services = services_of(request)
+    checks, troubles = await services.health.checks(), services.troubles.now()
     ready = set(checks.values()) == {"ok"}
-    answer = Readiness(**call_of(request).meta, ready=ready, checks=dict(checks))
+    meta = {**call_of(request).meta, "degraded": [*troubles]}
+    answer = Readiness(**meta, ready=ready, checks=dict(checks), troubles=dict(troubles))
     headers = {} if ready else {"Retry-After": "1"}
     return JSONResponse(answer.model_dump(), 200 if ready else 503, headers)
 

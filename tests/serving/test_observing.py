@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import logging
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -168,6 +170,31 @@ def test_live_and_ready(client):
     assert client.get("/livez").status_code == 200
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]) == (200, {"stores": "ok", "churn": "ok"})
+
+
+def test_ready_and_degraded_while_background_work_fails(client, world, eventually):
+    def rename(before, after):
+        with closing(sqlite3.connect(world.settings.database)) as database:
+            database.execute(f"ALTER TABLE {before} RENAME TO {after}")
+
+    def ready():
+        answer = client.get("/readyz")
+        assert answer.status_code == 200
+        return answer.json()["degraded"], answer.json()["troubles"]
+
+    assert ready() == ([], {})
+    rename("policy_changes", "away")
+    eventually(lambda: ready() == (["policies"], {"policies": "failing"}))
+    failures = 'mingjian_background_failures_total{job="policies"}'
+    assert f"{failures} 0.0" not in client.get("/metrics").text
+    rename("away", "policy_changes")
+    eventually(lambda: ready() == ([], {}))
+
+
+def test_ready_and_degraded_while_a_release_is_refused(client, world, eventually):
+    world.registry.point("0" * 64, "challenger")
+    eventually(lambda: client.get("/readyz").json()["troubles"] == {"churn.challenger": "release_refused"})
+    assert client.get("/readyz").status_code == 200
 
 
 def test_not_ready_without_a_champion(world):
