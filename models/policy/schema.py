@@ -62,7 +62,7 @@ class _Reader:
             tuple(self._action(one, path) for one, path in self._entries("actions")),
             self._rules("notes", "decision", Decision, note_fact),
         )
-        whole = (*policy.tiers, *policy.stages, *policy.actions, *policy.notes)
+        whole: list[Rule | Action] = [*policy.tiers, *policy.stages, *policy.actions, *policy.notes]
         if (n_conditions := sum(len(one.when) for one in whole)) > MAX_CONDITIONS_IN_ALL:
             what = f"the policy has {n_conditions} conditions, at most {MAX_CONDITIONS_IN_ALL} are allowed"
             self._note(("notes",), "too_many", what)
