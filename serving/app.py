@@ -91,6 +91,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         policies,
         health,
     )
+    app.state.metrics = metrics
     app.router.routes += console_routes()
     # As they are: through an included router FastAPI searches twice, and asks each of its routes for its context.
     app.router.routes[:0] = chain.from_iterable(resource.router.routes for resource in resources)
@@ -99,7 +100,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
     if settings.metrics_port is not None:
         routed = MetricsPort(routed, settings.metrics_port)
     edge = Edge(routed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
-    app.middleware_stack = Admission(edge, metrics=metrics, max_in_flight=settings.max_in_flight)
+    app.middleware_stack = Admission(
+        edge, metrics=metrics, max_in_flight=settings.max_in_flight, max_body_bytes=settings.max_body_bytes
+    )
     return app
 
 

@@ -158,6 +158,22 @@ class BodyTooLargeError(ServingError):
     title = "The body is too large"
 
 
+class TimedOutError(ServingError):
+    """The request did not come whole in time: send it again, faster."""
+
+    code = "timed_out"
+    status = 408
+    title = "The request took too long to come"
+
+
+class HeadersTooLargeError(ServingError):
+    """The headers are above the limit: send less in them."""
+
+    code = "headers_too_large"
+    status = 431
+    title = "The headers are too large"
+
+
 class UnsupportedMediaTypeError(ServingError):
     """The body is in a form that is not read here: send another, and say in the headers which it is."""
 

@@ -107,6 +107,9 @@ class Metrics:
         )
         self.in_flight = self._gauge("in_flight_requests", "Requests under way.")
         self.overloads = self._counter("overloads", "Requests refused because too many were under way.")
+        self.connections_refused = self._counter(
+            "connections_refused", "Connections ended before a request was read, by why.", "reason"
+        )
         self.rate_limited = self._counter("rate_limited", "Requests refused because their key asked too fast.")
         self.scores = self._counter("scores", "Users scored.", "model", "version", "status")
         self.probability = self._distribution(

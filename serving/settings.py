@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     health_max_age_s: float = Field(
         default=1, ge=0, description="How old what /readyz and /metrics say may be, however many ask."
     )
+    header_timeout_s: float = Field(default=10, gt=0, description="How long a request's headers may take to come.")
+    body_timeout_s: float = Field(
+        default=30, gt=0, description="How long a body may take to come, and a caller to read a part of its answer."
+    )
+    max_connections: int = Field(default=1_000, gt=0, description="How many connections may be open at once.")
     max_body_bytes: int = Field(default=1 << 20, gt=0, description="The largest request body.")
     max_in_flight: int = Field(default=128, gt=0, description="How many requests may be under way at once.")
     rate_limit_per_s: int = Field(

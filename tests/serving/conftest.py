@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
@@ -45,6 +44,7 @@ from models.recommend.tables import encode_tables
 from models.recommend.vectors import NoteVectors
 from serving.app import create_app
 from serving.logs import JsonLine
+from serving.server import server_of
 from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.postgres import PostgresDatabase, open_postgres
@@ -266,12 +266,15 @@ def world(make_world: Callable[..., World], tmp_path: Path) -> World:
 
 @pytest.fixture(scope="session")
 def listen() -> Callable[..., AbstractContextManager[str]]:
-    """Serves an app, on a port of its own unless one is given, while the context lasts, and gives its ``host:port``."""
+    """Serves an app, on a port of its own unless one is given, while the context lasts, and gives its ``host:port``.
+
+    ``bounds`` are settings of the server around the app.
+    """
 
     @contextmanager
-    def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
+    def serving(app: FastAPI, port: int = 0, **bounds: Any) -> Iterator[str]:
         with socket.create_server(("127.0.0.1", port)) as listening:
-            server = uvicorn.Server(uvicorn.Config(app, loop="uvloop", http="httptools", log_config=None))
+            server = server_of(app, Settings().model_copy(update=bounds))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
             try:
