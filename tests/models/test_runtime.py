@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper
 from models.bundle import GOLDEN, MODEL, Bundle, Golden
 from models.contract import Contract, Tensor
 from models.errors import BundleError, ContractError
-from models.runtime import OnnxRunner, verify_golden
+from models.runtime import OnnxRunner, open_session, verify_golden
 
 PAIRS = (None, 2)
 
@@ -52,6 +53,38 @@ def row(*values: float) -> npt.NDArray[np.float32]:
 
 def test_outputs_come_by_name(bundle: Callable[..., Bundle]) -> None:
     assert OnnxRunner(bundle()).run({"x": row(-2, 3)})["y"].tolist() == [[2, 3]]
+
+
+def with_file(place: str, location: str) -> bytes:
+    """Gives 6 bytes that a file holds, as an initializer, a constant, or an initializer of a branch."""
+    held = TensorProto(name="held", data_type=TensorProto.UINT8, dims=[6], data_location=TensorProto.EXTERNAL)
+    held.external_data.add(key="location", value=location)
+    y = helper.make_tensor_value_info("y", TensorProto.UINT8, [6])
+    give = helper.make_node("Identity", ["held"], ["y"])
+    if place == "constant":
+        constant = helper.make_node("Constant", [], ["held"], value=held)
+        made = helper.make_graph([constant, give], "one", [], [y])
+    elif place == "branch":
+        branch = helper.make_graph([give], "branch", [], [y], [held])
+        yes = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
+        choose = helper.make_node("If", ["yes"], ["z"], then_branch=branch, else_branch=branch)
+        z = helper.make_tensor_value_info("z", TensorProto.UINT8, [6])
+        made = helper.make_graph([choose], "one", [], [z], [yes])
+    else:
+        made = helper.make_graph([give], "one", [], [y], [held])
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+
+
+@pytest.mark.parametrize("place", ["initializer", "constant", "branch"])
+@pytest.mark.parametrize("location", ["secret", "../{here}/secret", "{folder}/secret"])
+def test_a_graph_that_takes_its_weights_from_a_file_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str, location: str
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    monkeypatch.chdir(tmp_path)
+    graph_of_a_file = with_file(place, location.format(here=tmp_path.name, folder=tmp_path))
+    with pytest.raises(BundleError, match="can't be loaded"):
+        open_session(graph_of_a_file)
 
 
 @pytest.mark.parametrize(
