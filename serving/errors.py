@@ -196,7 +196,7 @@ async def answer_problem(request: Request, error: Exception) -> JSONResponse:
 
     Below ``/v2`` it is the ``{"error": ...}`` of the Open Inference Protocol instead.
     """
-    known = _known(error)
+    known = known_error(error)
     if f"{request.scope['path']}/".startswith("/v2/"):
         return JSONResponse({"error": known.detail or known.title}, known.status, _headers(request, known, error))
     problem = problem_of(known, request.state.call.request_id)
@@ -216,7 +216,8 @@ def problem_of(error: ServingError, request_id: str) -> dict[str, Any]:
     }
 
 
-def _known(error: Exception) -> ServingError:
+def known_error(error: Exception) -> ServingError:
+    """An error as one of ours; what nobody foresaw is a ``ServingError`` that says nothing about it."""
     match error:
         case ServingError():
             return error
@@ -243,7 +244,7 @@ def _headers(request: Request, known: ServingError, error: Exception) -> dict[st
 
 def _allowed(request: Request) -> str:
     """The methods of all routes with this path: the framework names only the first's."""
-    path = request.scope["route"].path
+    path = getattr(request.scope.get("route"), "path", None)
     return ", ".join(
         sorted(
             method

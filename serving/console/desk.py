@@ -8,6 +8,7 @@ from models.policy.words import WORDS, Decision, Tier
 from models.quality.reasons import LABEL_TEXTS
 from serving.console.marks import pieces
 from serving.console.pages import HEADERS, Page, Pages
+from serving.console.refusals import refusal
 from serving.errors import ConflictError, ServingError
 from serving.quality import NoteScore
 from serving.reviews.desk import UNDO_S, Decided, ReasonCode
@@ -107,7 +108,7 @@ async def _desk(page: Page, *, problem: ServingError | None = None) -> Response:
     review = await desk.held(page.who)
     shown: dict[str, Any] = {
         "review": review,
-        "problem": problem,
+        "problem": problem and refusal(page.language, problem),
         "written": page.field("text"),
         "last": await desk.last_decided(page.who),
         "n_today": await desk.n_today(page.who),

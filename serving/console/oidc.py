@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from serving.console.pages import HEADERS, failed, language_of
+from serving.console.refusals import refusal
 from serving.console.signing import place, with_session
 from serving.deps import services_of
 from serving.errors import ForbiddenError, NotFoundError, NotReadyError, ServingError
@@ -61,7 +62,7 @@ def _failed(request: Request, error: ServingError) -> Response:
     said = language_of(request)
     if isinstance(error, ForbiddenError):
         refused = said.say("单位账号没有登录成功：它不在审核人员之列、已停用，或登录没有完成。请联系管理员。")
-        error = ForbiddenError(f"{refused} ({error.detail})")
+        error = ForbiddenError(f"{refused} ({refusal(said, error)})")
     elif isinstance(error, NotReadyError):
         error = NotReadyError(said.say("单位的身份服务没有应答，请稍后再试。"))
     return failed(request, error)

@@ -6,19 +6,21 @@ A form must carry the session's token. Whose session ended meanwhile signs in ag
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from serving.console.languages import Language, language
+from serving.console.refusals import refusal
 from serving.deps import Services, services_of
-from serving.errors import ForbiddenError, InvalidError, ServingError
+from serving.errors import ForbiddenError, InvalidError, NotFoundError, ServingError, known_error
 from serving.middleware import call_of
 from serving.store.reviewers import Reviewer, Role
 
@@ -35,6 +37,7 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_READS: Final = frozenset(("GET", "HEAD"))
 _RANK: Final = {Role.REVIEWER: 0, Role.LEAD: 1, Role.ADMIN: 2}
 
 
@@ -77,6 +80,10 @@ class Page:
 Handler = Callable[[Page], Awaitable[Response]]
 
 
+class FormRoute(Route):
+    """Where a form is sent. Nothing is shown there: who opens its address is led to the page that the form is on."""
+
+
 class Pages:
     """The pages of one part of the console; ``routes`` serve them."""
 
@@ -90,35 +97,49 @@ class Pages:
             async def endpoint(request: Request) -> Response:
                 return await _answer(request, handler, role)
 
-            self.routes.append(Route(f"/console{path}", endpoint, methods=[method], name=handler.__name__))
+            kind = FormRoute if method == "POST" else Route
+            self.routes.append(kind(f"/console{path}", endpoint, methods=[method], name=handler.__name__))
             return handler
 
         return add
 
 
 async def _answer(request: Request, handler: Handler, role: Role) -> Response:
-    services, said = services_of(request), language_of(request)
+    services, said, page = services_of(request), language_of(request), None
     try:
-        form = await form_of(request) if request.method == "POST" else {}
         found = await services.reviewers.session(request.cookies.get(COOKIE, ""))
-        if found is None:
+        if found:
+            page = Page(request, services, said, found[1], found[0].csrf, {})
+        form = await form_of(request) if request.method == "POST" else {}
+        if page is None:
             return signing_in(request, form)
-        session, who = found
-        page = Page(request, services, said, who, session.csrf, form)
-        if request.method == "POST" and not hmac.compare_digest(page.field("csrf").encode(), session.csrf.encode()):
+        page = replace(page, form=form)
+        if request.method == "POST" and not hmac.compare_digest(page.field("csrf").encode(), page.csrf.encode()):
             raise ForbiddenError(said.say("表单已失效：请返回上一页刷新后重试"))
         if not page.may(role):
             raise ForbiddenError(said.say("您的角色无权查看此页"))
-        call_of(request).who = who.reviewer_id
+        call_of(request).who = page.who.reviewer_id
         return await handler(page)
+    except (ServingError, HTTPException) as error:
+        return failed(request, known_error(error), page)
+
+
+async def lost(request: Request) -> Response:
+    """The answer at an address that no page has."""
+    page = None
+    try:
+        if found := await services_of(request).reviewers.session(request.cookies.get(COOKIE, "")):
+            page = Page(request, services_of(request), language_of(request), found[1], found[0].csrf, {})
+        raise NotFoundError
     except ServingError as error:
-        return failed(request, error)
+        return failed(request, error, page)
 
 
 def signing_in(request: Request, form: Mapping[str, Sequence[str]]) -> Response:
     """The page to sign in on; what was asked for comes after that, a form as it was filled in."""
     kept = {name: own for name, own in form.items() if name != "csrf"}
-    again = {"path": request.url.path, "form": json.dumps(kept, ensure_ascii=False) if kept else ""}
+    path = request.url.path if kept else place_of(request)
+    again = {"path": path, "form": json.dumps(kept, ensure_ascii=False) if kept else ""}
     return sign_in_page(request, again, status=401 if kept else 200)
 
 
@@ -129,16 +150,37 @@ def sign_in_page(request: Request, again: Mapping[str, str], *, status: int, ref
     return rendered(request, language_of(request), "sign_in.html", status=status, **values)
 
 
-def failed(request: Request, error: ServingError) -> Response:
+def failed(request: Request, error: ServingError, page: Page | None = None) -> Response:
     """The page of what can't be done, to whoever asked."""
+    if isinstance(error, NotFoundError) and request.method in _READS and _is_of_form(request):
+        return RedirectResponse(_page_of_form(request), 303, HEADERS)
     said = language_of(request)
-    return rendered(request, said, "error.html", status=error.status, error=error, who=None, csrf="")
+    values = {"who": page and page.who, "csrf": page.csrf if page else "", "problem": refusal(said, error)}
+    return rendered(request, said, "error.html", status=error.status, **values)
 
 
 def rendered(request: Request, said: Language, template: str, *, status: int = 200, **values: Any) -> Response:
     """A template filled in."""
-    same = {"_": said.say, "said": said, "path": request.url.path, "now": services_of(request).clock()}
+    same = {"_": said.say, "said": said, "path": place_of(request), "now": services_of(request).clock()}
     return HTMLResponse(_environment().get_template(template).render(**same, **values), status, HEADERS)
+
+
+def place_of(request: Request) -> str:
+    """Where what is shown can be opened again: where it is, or the page of the form that drew it."""
+    if request.method not in _READS:
+        return _page_of_form(request)
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
+def _page_of_form(request: Request) -> str:
+    """The page of a form is the first step of where it is sent: ``/console/policy`` of ``/console/policy/check``."""
+    return "/".join(request.url.path.split("/")[:3])
+
+
+def _is_of_form(request: Request) -> bool:
+    sent = {**request.scope, "method": "POST"}
+    forms = (one for one in request.app.router.routes if isinstance(one, FormRoute))
+    return any(one.matches(sent)[0] is Match.FULL for one in forms)
 
 
 def language_of(request: Request) -> Language:

@@ -9,6 +9,7 @@ from models.policy.diff import diff
 from models.policy.errors import PolicyError, Problem
 from models.policy.evaluation import PolicyEvaluator
 from serving.console.pages import Page, Pages
+from serving.console.refusals import problem_text
 from serving.errors import InvalidError
 from serving.policies.simulation import Simulation, simulate
 from serving.quality import QUALITY
@@ -114,6 +115,7 @@ async def _policy(
         "simulation": simulation,
         "tables": _tables(simulation) if simulation else [],
         "is_admin": page.may(Role.ADMIN),
+        "problem_text": problem_text,
     }
     return page.render("policy.html", status=422 if problems else 200, **values)
 

@@ -3,15 +3,34 @@
 from importlib.resources import files
 from typing import Final
 
-from starlette.routing import BaseRoute, Mount
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from serving.console import design, desk, models, oidc, overview, people, policy, queue, signing, users
+from serving.console.pages import lost
 
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PARTS: Final = (desk, queue, users, overview, models, policy, people, design)
+
+
+class Static(StaticFiles):
+    """The files that pages are drawn with; what is none of them is a page that says so."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """See ``StaticFiles``."""
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException:
+            return await lost(Request(scope))
 
 
 def console_routes() -> list[BaseRoute]:
     """The pages, and what they are drawn with."""
-    static = Mount("/console/static", StaticFiles(directory=str(files("serving.console").joinpath("static"))))
-    return [*signing.ROUTES, *oidc.ROUTES, *(route for part in _PARTS for route in part.PAGES.routes), static]
+    static = Mount("/console/static", Static(directory=str(files("serving.console").joinpath("static"))))
+    elsewhere = Route("/console/{path:path}", lost, methods=_METHODS)
+    parts = (route for part in _PARTS for route in part.PAGES.routes)
+    return [*signing.ROUTES, *oidc.ROUTES, *parts, static, elsewhere]

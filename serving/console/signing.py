@@ -13,6 +13,7 @@ from serving.console.pages import (
     COOKIE,
     HEADERS,
     LANGUAGE_COOKIE,
+    FormRoute,
     failed,
     form_of,
     language_of,
@@ -76,7 +77,7 @@ def _onward(request: Request, form: Mapping[str, str], csrf: str) -> Response:
 
 def place(path: str) -> str:
     """A path in the console to go on to after signing in, the desk where it is none."""
-    inside = path.startswith("/console/") and "//" not in path
+    inside = path.startswith("/console/") and "//" not in path and "\\" not in path
     return path if inside and not path.startswith(("/console/sign-in", "/console/oidc")) else HOME
 
 
@@ -100,8 +101,11 @@ def _fields(written: str) -> dict[str, list[str]]:
 
 async def sign_out(request: Request) -> Response:
     """End the session."""
-    await form_of(request)
-    await services_of(request).reviewers.sign_out(request.cookies.get(COOKIE, ""))
+    try:
+        await form_of(request)
+        await services_of(request).reviewers.sign_out(request.cookies.get(COOKIE, ""))
+    except ServingError as error:
+        return failed(request, error)
     answer = RedirectResponse("/console/sign-in", 303, HEADERS)
     answer.delete_cookie(COOKIE, path="/console")
     return answer
@@ -109,9 +113,12 @@ async def sign_out(request: Request) -> Response:
 
 async def choose_language(request: Request) -> Response:
     """Change the language, and go back to where that was asked."""
-    form = await _form(request)
+    try:
+        form = await _form(request)
+    except ServingError as error:
+        return failed(request, error)
     path = form.get("path", "")
-    answer = RedirectResponse(path if path.startswith("/console") and "//" not in path else HOME, 303, HEADERS)
+    answer = RedirectResponse(path if path.startswith("/console/sign-in") else place(path), 303, HEADERS)
     chosen = ENGLISH if form.get("language") == ENGLISH else CHINESE
     answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, path="/console", samesite="lax", httponly=True)
     return answer
@@ -120,7 +127,9 @@ async def choose_language(request: Request) -> Response:
 ROUTES: Final = [
     Route("/console", home, methods=["GET"]),
     Route("/console/sign-in", sign_in, methods=["GET", "POST"]),
-    Route("/console/sign-in/again", go_on, methods=["POST"]),
-    Route("/console/sign-out", sign_out, methods=["POST"]),
-    Route("/console/language", choose_language, methods=["POST"]),
+    FormRoute("/console/sign-in/again", go_on, methods=["POST"]),
+    Route("/console/sign-out", home, methods=["GET"]),
+    FormRoute("/console/sign-out", sign_out, methods=["POST"]),
+    Route("/console/language", home, methods=["GET"]),
+    FormRoute("/console/language", choose_language, methods=["POST"]),
 ]

@@ -157,7 +157,7 @@ def test_two_reviewers_at_once_never_have_the_same_note(site, open_page):
     second.get_by_role("button", name="领取下一条").click()
     expect(second.get_by_role("article")).to_be_visible()
     first.keyboard.press("1")
-    expect(first.get_by_role("alert")).to_contain_text("not yours any more")
+    expect(first.get_by_role("alert")).to_contain_text("已不在您手里")
     second.keyboard.press("2")
     expect(second.get_by_text("今天已审 1 条")).to_be_visible()
     (decided,) = site.reviews("decided")

@@ -93,7 +93,7 @@ def test_a_note_that_changed_under_the_reviewer_says_so_and_keeps_what_was_writt
     console.send("/console/reviews/claim")
     console.put("n", body="微信微信微信")
     console.send(console.desk(), status=409, choice="confirm", text="写到一半")
-    assert "claim again" in console.text
+    assert "请重新领取" in console.text
     assert "写到一半" in console.text
 
 
