@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -15,7 +16,7 @@ from serving.admission import Admission
 from serving.composition import compose
 from serving.console.routes import console_routes
 from serving.deps import Services
-from serving.each import do_each
+from serving.each import do_each, require_all
 from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
@@ -132,7 +133,7 @@ def _jobs(services: Services, settings: Settings) -> Iterator[AbstractAsyncConte
     yield repeated("models", services.slots.follow, every_s=settings.poll_s, timeout_s=_LOAD_S)
     yield repeated("recommendation_log", services.recommendation_log.flush, every_s=EVERY_S)
     yield repeated("note_reading", services.reading.follow, every_s=_CATALOGUE_S, timeout_s=_LONG_S)
-    yield repeated("reports", services.voices.follow, every_s=_CATALOGUE_S)
+    yield repeated("reports", services.reported.follow, every_s=_CATALOGUE_S)
     yield repeated("catalogue", services.catalogues.follow, every_s=_CATALOGUE_S, timeout_s=_LONG_S)
     if services.callbacks:
         yield repeated("callbacks", services.callbacks.follow, every_s=_CALLBACK_S)
@@ -142,7 +143,7 @@ def _jobs(services: Services, settings: Settings) -> Iterator[AbstractAsyncConte
     yield repeated("note_sweep", services.notes.sweep, every_s=_NOTE_SWEEP_S, timeout_s=_LONGEST_S)
     yield repeated("retention", services.retention.sweep, every_s=_SWEEP_S, timeout_s=_LONGEST_S)
     yield repeated("folding", services.folder.repair, every_s=settings.repair_s, timeout_s=_LONG_S)
-    yield repeated("erasures", services.rights.finish_pending, every_s=settings.repair_s)
+    yield repeated("erasures", partial(require_all, services.rights.finish_pending), every_s=settings.repair_s)
 
 
 async def _first_repair(services: Services) -> None:

@@ -38,6 +38,7 @@ from serving.reviewers import Reviewers
 from serving.reviews.callbacks import Callbacks, Receiver, public_address
 from serving.reviews.desk import Desk
 from serving.reviews.opening import Opening
+from serving.reviews.reported import ReportedNotes
 from serving.reviews.summary import Summaries
 from serving.reviews.voices import Voices
 from serving.rights import Rights
@@ -100,6 +101,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         reading=NoteReading(slots, deciding, kept.catalogue, kept.notes, opening, workers, clock=clock),
         desk=_desk(on),
         callbacks=_callbacks(on),
+        reported=_reported(on, slots, deciding, opening),
         voices=Voices(kept.reviews, kept.notes, quality, opening, clock=clock),
         reviewers=Reviewers(kept.reviewers, clock=clock),
         identity_provider=_identity_provider(settings),
@@ -178,6 +180,11 @@ def _quality(on: _Ground, slots: Slots, deciding: NoteDeciding) -> NoteScoring:
     timeout_s = on.settings.note_timeout_s
     stands_on = slots, deciding, on.stores.notes, on.workers
     return NoteScoring(*stands_on, timeout_s=timeout_s, metrics=on.metrics, clock=on.clock)
+
+
+def _reported(on: _Ground, slots: Slots, deciding: NoteDeciding, opening: Opening) -> ReportedNotes:
+    stands_on = on.stores.reviews, on.stores.notes, slots, deciding, opening, on.workers
+    return ReportedNotes(*stands_on, clock=on.clock)
 
 
 def _desk(on: _Ground) -> Desk:

@@ -41,6 +41,7 @@ from serving.retention import Retention
 from serving.reviewers import Reviewers
 from serving.reviews.callbacks import Callbacks
 from serving.reviews.desk import Desk
+from serving.reviews.reported import ReportedNotes
 from serving.reviews.summary import Summaries
 from serving.reviews.voices import Voices
 from serving.rights import Rights
@@ -85,6 +86,7 @@ class Services:
     reading: NoteReading
     desk: Desk
     callbacks: Callbacks | None
+    reported: ReportedNotes
     voices: Voices
     reviewers: Reviewers
     identity_provider: "IdentityProvider | None"

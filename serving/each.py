@@ -16,7 +16,7 @@ def attempt(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | 
         return error
 
 
-async def do_each(do: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
+async def do_each(do: Callable[[T], Awaitable[object]], items: Iterable[T]) -> None:
     """Do something with each item in turn; what failed is raised at the end, together, as an ExceptionGroup."""
     failures = []
     for item in items:
@@ -24,6 +24,11 @@ async def do_each(do: Callable[[T], Awaitable[None]], items: Iterable[T]) -> Non
         if isinstance(outcome, Exception):
             failures.append(outcome)
     raise_all(failures)
+
+
+async def require_all(step: Callable[[], Awaitable[list[Exception]]]) -> None:
+    """Do what gives a list of what failed in it, and raise that."""
+    raise_all(await step())
 
 
 def raise_all(failures: list[Exception]) -> None:

@@ -140,9 +140,7 @@ class Metrics:
         )
         self.fold_failures = self._counter("fold_failures", "Batches stored, but not yet in the states.")
         self.unfolded = self._gauge("unfolded_facts", "Facts in the journal not yet known to be in the states.")
-        self.pending_erasures = self._gauge(
-            "pending_erasures", "Users, 100 at most, whose erasure is not complete yet."
-        )
+        self.pending_erasures = self._gauge("pending_erasures", "Users whose erasure is not complete yet.")
         self.store = self._distribution("store_seconds", "Time a store took.", _STORE_S, "store")
         self.store_failures = self._counter("store_failures", "Store operations that failed.", "store", "operation")
         self._add_slots()

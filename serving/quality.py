@@ -21,12 +21,13 @@ from models.quality.scorer import QualityScorer, WordAttribution
 from models.quality.settings import TASK, Label
 from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError, StoreError
 from serving.instants import Clock
+from serving.logs import failure
 from serving.metrics import Metrics
 from serving.notes import signature_of, too_long_field
 from serving.policies.deciding import Decided, NoteDeciding, NoteToDecide
 from serving.slots import LiveModel, Slots, Task
 from serving.store.notes import Alike, Note, NoteStore, StoredNote
-from serving.workers import Workers
+from serving.workers import NotReachedError, TooSlowError, Workers
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ NEAR: Final = 0.7
 """The similarity from which a note is a near-duplicate."""
 MAX_NEAR: Final = 5
 MAX_WORDS: Final = 10
+_LATE: Final = (NotReachedError, TooSlowError)
 
 _CANARY: Final = NoteText("周末去哪儿", "这家小店藏在巷子里，手冲咖啡很香。")
 
@@ -52,7 +54,7 @@ QUALITY: Final = Task(TASK, QualityScorer, _canary, warm_up=(1, 8), takes_rows=F
 
 
 class Unscored(NamedTuple):
-    """An entry that can't be answered, and why: ``unknown_note``, ``too_long`` or ``not_in_time``."""
+    """An entry that can't be answered, and why: ``unknown_note``, ``too_long``, ``not_in_time`` or ``unreadable``."""
 
     note_id: str | None
     code: str
@@ -167,10 +169,10 @@ class NoteScoring:
         """A score for each note, on the workers' threads."""
         notes = [one for one in found if not isinstance(one, Unscored)]
         scored = await self._workers.run_each(partial(_score_or_refuse, scorer), notes, timeout_s=self._timeout_s)
-        if notes and not any(scored):
+        if notes and all(isinstance(one, _LATE) for one in scored):
             raise BusyError("no note could be scored in time")
         scores = iter(scored)
-        return [one if isinstance(one, Unscored) else next(scores) or _late(one) for one in found]
+        return [one if isinstance(one, Unscored) else _answered(one, next(scores)) for one in found]
 
     async def _decide(self, scorer: QualityScorer, results: list[NoteScore | Unscored], as_of: int) -> Decided:
         """Put the policy's rule, and the author's tier, to each note that was scored."""
@@ -212,9 +214,15 @@ class NoteScoring:
         self._metrics.quality.observe([one.quality for one in judged], *labels)
 
 
-def _late(entry: StoredNote | Note) -> Unscored:
+def _answered(entry: StoredNote | Note, outcome: NoteScore | Unscored | Exception) -> NoteScore | Unscored:
+    """A note's score, or why it has none."""
+    if not isinstance(outcome, Exception):
+        return outcome
     note = entry.note if isinstance(entry, StoredNote) else entry
-    return Unscored(note.note_id, "not_in_time")
+    if isinstance(outcome, _LATE):
+        return Unscored(note.note_id, "not_in_time")
+    _log.error("note not scored", extra=failure(outcome))
+    return Unscored(note.note_id, "unreadable")
 
 
 def _outcome(result: NoteScore | Unscored) -> str:
@@ -231,7 +239,10 @@ def _score_or_refuse(scorer: QualityScorer, entry: StoredNote | Note) -> NoteSco
 
 
 def score_note(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore:
-    """The scores of one note, stored or not, without its near-duplicates and the policy's rule."""
+    """The scores of one note, stored or not, without its near-duplicates and the policy's rule.
+
+    BundleError where the model gives a note no number; what a graph raises itself comes as it is.
+    """
     stored = entry if isinstance(entry, StoredNote) else None
     note = entry.note if isinstance(entry, StoredNote) else entry
     known_since = stored.known_since if stored else note.published_at
@@ -240,6 +251,8 @@ def score_note(scorer: QualityScorer, entry: StoredNote | Note) -> NoteScore:
     (signals,) = scores.signals
     if not any(field.normalised.text for field in signals.note.fields):
         return unjudged
+    if not (np.isfinite(scores.probability).all() and np.isfinite(scores.quality).all()):
+        raise BundleError("the model has no number for a note")
     probability, quality = scores.probability[0].tolist(), float(scores.quality[0])
     chances = list(zip(scorer.settings.labels, probability, strict=True))
     flagged = [(label, chance) for label, chance in chances if chance >= label.threshold]

@@ -5,12 +5,13 @@ has done its part. Until then the user's id is on the list of pending erasures: 
 repair of any server goes on.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from serving.errors import NotFoundError, StoreError
-from serving.instants import Clock
+from serving.errors import NotFoundError
+from serving.instants import SECOND_US, Clock
 from serving.metrics import Metrics
 from serving.store.assignments import AssignmentsHeld, AssignmentStore
 from serving.store.erasure import Erasable, ErasureLog
@@ -22,6 +23,10 @@ from serving.store.scores import Score, ScoreStore
 from serving.store.state import StateStore, StoredState
 
 _log = logging.getLogger(__name__)
+
+_PAGE: Final = 100
+_WAIT_S: Final = 10
+_LONGEST_WAIT_S: Final = 600
 
 _NOTHING: Final = JournalHeld(profile=None, n_profiles=0, events=[], n_mentions=0)
 
@@ -96,26 +101,31 @@ class Rights:
     async def erase(self, user_id: str) -> Erased:
         """Erase a user; to erase again changes nothing."""
         erased_at = await self._erasures.begin(user_id, self._clock())
-        return Erased(erased_at, await self._erase_everywhere(user_id))
+        return Erased(erased_at, [*await self._erase_everywhere(user_id)])
 
-    async def finish_pending(self) -> None:
-        """Go on with erasures that were begun."""
-        pending = await self._erasures.pending()
-        self._metrics.pending_erasures.set(len(pending))
-        for user_id in pending:
-            if unreached := await self._erase_everywhere(user_id):
-                _log.warning("erasures wait for stores", extra={"stores": unreached})
-                return
-            self._metrics.pending_erasures.dec()
+    async def finish_pending(self) -> list[Exception]:
+        """Go on with erasures that were begun; what kept stores from their part.
 
-    async def _erase_everywhere(self, user_id: str) -> list[str]:
-        """Erase a user in each store, and finish; the stores that can't now."""
-        unreached = []
+        One that can't be finished is tried again later and later, after the others.
+        """
+        failures: list[Exception] = []
+        for one in await self._erasures.pending(at=self._clock(), limit=_PAGE):
+            if unreached := await self._erase_everywhere(one.user_id):
+                wait_s = min(_LONGEST_WAIT_S, _WAIT_S * one.n_attempts)
+                await self._erasures.postpone(one.user_id, try_at=self._clock() + wait_s * SECOND_US)
+                failures += unreached.values()
+        self._metrics.pending_erasures.set((await self._erasures.backlog()).n)
+        return failures
+
+    async def _erase_everywhere(self, user_id: str) -> dict[str, Exception]:
+        """Erase a user in each store, and finish; the stores that can't now, with why."""
+        unreached = {}
         for name, store in self._stores.items():
-            try:
-                await store.erase(user_id)
-            except StoreError:
-                unreached.append(name)
-        if not unreached:
+            (outcome,) = await asyncio.gather(store.erase(user_id), return_exceptions=True)
+            if isinstance(outcome, Exception):
+                unreached[name] = outcome
+        if unreached:
+            _log.warning("an erasure waits for stores", extra={"stores": [*unreached]})
+        else:
             await self._erasures.finish(user_id)
         return unreached

@@ -6,6 +6,7 @@ A block is scored and stored whole. A run that was stopped is simply run again: 
 reached get the same scores.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import closing
 from functools import partial
@@ -26,6 +27,8 @@ from serving.store.notes import StoredNote
 from serving.store.stores import Stores, open_stores
 from serving.workers import Workers
 
+_log = logging.getLogger(__name__)
+
 _BLOCK = 100
 _BLOCK_S = 3_600.0
 """Longer than any block takes."""
@@ -45,9 +48,13 @@ async def score_notes(settings: Settings, *, clock: Clock) -> AsyncIterator[tupl
             opening = Opening(stores.reviews, sample_share=settings.review_sample_share, clock=clock)
             async for block in _blocks(stores):
                 done = await workers.run_each(partial(score_note, model.scorer), block, timeout_s=_BLOCK_S)
-                scores = [one for one in done if one]
+                scores = [one for one in done if isinstance(one, NoteScore)]
                 ruled, decided = await decide_scored(deciding, model.scorer, scores, as_of=run.as_of)
                 verdicts = await opening.look(ruled, model, decided.policy)
+                failed = [note for note, one in zip(block, done, strict=True) if isinstance(one, Exception)]
+                if failed:
+                    _log.error("notes could not be read", extra={"n": len(failed)})
+                    await opening.open_unreadable(failed, model, decided.policy)
                 withheld = {note_id: verdict not in SHOWN for note_id, verdict in verdicts.items()}
                 await stores.catalogue.read_again(withheld)
                 await stores.note_scores.put_many(run, [_new_score(model.scorer, one) for one in ruled])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
 
+from serving.each import attempt
 from serving.errors import BusyError
 
 P = ParamSpec("P")
@@ -20,6 +21,14 @@ MAX_PIECES: Final = 1_000
 
 MAX_SLOW: Final = 16
 """How many pieces of slow work may run or wait."""
+
+
+class NotReachedError(Exception):
+    """No thread was free for the piece in time: ask again, it may be as good as any."""
+
+
+class TooSlowError(Exception):
+    """The piece was begun and did not end in time."""
 
 
 class Workers:
@@ -55,8 +64,11 @@ class Workers:
         finally:
             self._n_slow -= 1
 
-    async def run_each(self, function: Callable[[Q], T], pieces: Sequence[Q], *, timeout_s: float) -> list[T | None]:
-        """The function of each piece, in order; None for a piece that was not done in time.
+    async def run_each(
+        self, function: Callable[[Q], T], pieces: Sequence[Q], *, timeout_s: float
+    ) -> list[T | Exception]:
+        """The function of each piece, in order, or what it raised: NotReachedError or TooSlowError for one that was not
+        done in time.
 
         Threads of their own take the pieces of all callers in turn, so that one with many does not hold up one with
         few. BusyError, at once, where there would be more than ``max_pieces``.
@@ -64,7 +76,7 @@ class Workers:
         if self.n_pieces + len(pieces) > self._max_pieces:
             raise BusyError
         self.n_pieces += len(pieces)
-        results: list[T | None] = [None] * len(pieces)
+        results: list[T | Exception] = [NotReachedError()] * len(pieces)
         places = iter(range(len(pieces)))
         lanes = (self._run_lane(function, pieces, places, results) for _ in range(self._n_lanes))
         try:
@@ -77,12 +89,17 @@ class Workers:
         return results
 
     async def _run_lane(
-        self, function: Callable[[Q], T], pieces: Sequence[Q], places: Iterable[int], results: list[T | None]
+        self, function: Callable[[Q], T], pieces: Sequence[Q], places: Iterable[int], results: list[T | Exception]
     ) -> None:
         """Hand over one piece after another; ``places`` are shared with the caller's other lanes."""
+
+        def run(place: int) -> T | Exception:
+            results[place] = TooSlowError()  # as long as it takes
+            return attempt(function, pieces[place])
+
         loop = asyncio.get_running_loop()
         for place in places:
-            results[place] = await loop.run_in_executor(self._piece_threads, function, pieces[place])
+            results[place] = await loop.run_in_executor(self._piece_threads, run, place)
 
     def close(self) -> None:
         """Finish what runs, then end the threads."""

@@ -59,6 +59,11 @@ class NoteDeciding:
         self._sources = sources
         self._metrics = metrics
 
+    @property
+    def policy(self) -> Policy:
+        """The policy that decides now."""
+        return self._policies.active.policy
+
     async def decide(self, notes: Sequence[NoteToDecide], settings: QualitySettings, *, as_of: int) -> Decided:
         """Decide about notes that a model with these settings scored; by the scores alone where the stores can't be
         reached.

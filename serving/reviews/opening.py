@@ -13,7 +13,8 @@ from serving.draws import draw
 from serving.instants import Clock
 from serving.quality import NoteScore
 from serving.slots import LiveModel
-from serving.store.reviews import NewReview, Origin, ReviewStore
+from serving.store.notes import StoredNote
+from serving.store.reviews import UNREADABLE, NewReview, Origin, ReviewStore
 
 TAU_US: Final = 86_400 * 1_000_000
 """A note that waited a day is worth as much as one that weighs e times as much: none waits for ever."""
@@ -48,6 +49,14 @@ class Opening:
             await self._reviews.open_many([self.new(one, model, policy) for one in wanted], at=self._clock())
         decided = await self._reviews.verdicts({(one.note.note_id, one.revision or 0) for one in scores})
         return {one.note.note_id: one.decision for one in scores} | decided
+
+    async def open_unreadable(
+        self, notes: Sequence[StoredNote], model: LiveModel[QualityScorer], policy: Policy
+    ) -> dict[str, str]:
+        """Open reviews of notes that no model could read: what a person decided about each revision before, by id."""
+        new = [unreadable(one, model, policy, opened_at=self._clock()) for one in notes]
+        await self._reviews.open_many(new, at=self._clock())
+        return await self._reviews.verdicts({(one.note.note_id, one.revision) for one in notes})
 
     def new(
         self,
@@ -99,6 +108,39 @@ class Opening:
     def _is_drawn(self, score: NoteScore) -> bool:
         """Whether a revision of a note is drawn: by its hash, so that no server draws twice."""
         return draw(f"{score.note.note_id}\0{score.revision}", purpose=b"review") < self._sample_share
+
+
+def unreadable(
+    stored: StoredNote,
+    model: LiveModel[QualityScorer],
+    policy: Policy,
+    *,
+    opened_at: int,
+    origin: Origin = Origin.UNREADABLE,
+    n_reports: int = 0,
+) -> NewReview:
+    """The review of a note that the model could not read: it may be anything, and nothing is known of it."""
+    return NewReview(
+        review_id=secrets.token_hex(12),
+        note_id=stored.note.note_id,
+        revision=stored.revision,
+        author_id=stored.note.author_id,
+        category=stored.note.category,
+        tier=None,
+        origin=origin,
+        label=None,
+        labels={},
+        quality=None,
+        decision=Decision.REVIEW,
+        rule=UNREADABLE,
+        policy_version=policy.version,
+        model_version=model.pointer.version,
+        model_digest=model.pointer.digest,
+        sampled=False,
+        propensity=1.0,
+        n_reports=n_reports,
+        priority=priority(1.0, 1.0 + n_reports, 1.0, opened_at),
+    )
 
 
 def severity(harms: Sequence[tuple[Label, float]]) -> float:

@@ -43,6 +43,7 @@ _DETAILS: Final = {
     "unknown_note": "no note is stored under this id",
     "too_long": "the title has more than 200 characters, or the body more than 20,000, as written or once folded",
     "not_in_time": "the server did not get to this note in time: ask again for it",
+    "unreadable": "the model failed on this note: to ask again will not help, and a person has to look at it",
 }
 _NO_TEXT: Final = ReasonAt(code="no_text", zh="笔记没有文字，无从判断", en="The note has no text to judge")
 

@@ -204,7 +204,7 @@ class NoteProblem(BaseModel):
 
     note_id: str | None
     status: Literal["problem"]
-    code: Literal["unknown_note", "too_long", "not_in_time"]
+    code: Literal["unknown_note", "too_long", "not_in_time", "unreadable"]
     detail: str
 
 

@@ -37,11 +37,21 @@ class NoteRead(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A note that is to be read, as it is at a change."""
+    """A note that is to be read, as it is at a change, and how often models failed to read it."""
 
     note_no: int
     change_no: int
     note_id: str
+    n_attempts: int
+
+
+class Postponed(NamedTuple):
+    """A note that models failed to read as it is at a change, so many times, and when it is to be tried again."""
+
+    note_no: int
+    change_no: int
+    n_attempts: int
+    try_at: int
 
 
 class CatalogueStore(Protocol):
@@ -54,8 +64,19 @@ class CatalogueStore(Protocol):
         """The first ``limit`` changes above a ``change_no``, ascending; a smaller one never appears later."""
         ...
 
-    async def unread(self, read_by: str, *, limit: int) -> list[Unread]:
-        """Up to ``limit`` notes that these models have not read, those that none has read first."""
+    async def unread(self, read_by: str, *, at: int, limit: int) -> list[Unread]:
+        """Up to ``limit`` notes that these models have not read and are to be tried by now.
+
+        Those that none has read come first, and among them those that nobody tried yet, the oldest change first.
+        """
+        ...
+
+    async def oldest_unread(self) -> int | None:
+        """Since when the first of the notes waits that no model has read; None where none waits."""
+        ...
+
+    async def postpone(self, notes: Sequence[Postponed]) -> None:
+        """Keep that notes could not be read, but for those that have changed since: others come first until then."""
         ...
 
     async def put_read(self, read_by: str, notes: Sequence[NoteRead]) -> None:

@@ -10,6 +10,7 @@ WAITS: Final = text("state <> 'decided'")
 IS_OPEN: Final = text("state = 'open'")
 IS_CLAIMED: Final = text("state = 'claimed'")
 IS_TO_TELL: Final = text("tell_at IS NOT NULL")
+IS_UNTOLD: Final = text("tell_at IS NULL AND n_told >= 8")
 """As their indexes say it, too."""
 REVIEWS: Final = Table(
     "reviews",
@@ -61,6 +62,7 @@ REVIEWS: Final = Table(
     Index("ix_reviews_decided_by", "holder", "decided_at"),
     Index("ix_reviews_about", "about"),
     Index("ix_reviews_tell_at", "tell_at", sqlite_where=IS_TO_TELL, postgresql_where=IS_TO_TELL),
+    Index("ix_reviews_untold", "decided_at", "review_id", sqlite_where=IS_UNTOLD, postgresql_where=IS_UNTOLD),
     Index("ix_reviews_author_id", "author_id"),
     sqlite_with_rowid=False,
 )

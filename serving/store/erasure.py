@@ -4,7 +4,7 @@ Each store beside this one has two methods more: ``held(user_id)`` gives all tha
 nothing, and ``erase(user_id)`` leaves nothing of them. Erasing again changes nothing.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Erasable(Protocol):
@@ -13,6 +13,20 @@ class Erasable(Protocol):
     async def erase(self, user_id: str) -> None:
         """Leave nothing of a user, in bounded steps; StoreError when the store can't do it now."""
         ...
+
+
+class PendingErasure(NamedTuple):
+    """A user whose erasure was begun, and how often that was tried in vain."""
+
+    user_id: str
+    n_attempts: int
+
+
+class ErasureBacklog(NamedTuple):
+    """How many erasures wait, and since when the oldest does; None where none waits."""
+
+    n: int
+    oldest_at: int | None
 
 
 class ErasureLog(Protocol):
@@ -25,8 +39,16 @@ class ErasureLog(Protocol):
         """Set the tombstone: from here on the journal takes nothing of this user; the instant it was first set."""
         ...
 
-    async def pending(self) -> list[str]:
-        """Some of the users whose erasure was begun and is not finished; none when there are none."""
+    async def pending(self, *, at: int, limit: int) -> list["PendingErasure"]:
+        """Users whose erasure was begun, is not finished and is to be tried by now, who was to be first comes first."""
+        ...
+
+    async def backlog(self) -> "ErasureBacklog":
+        """How many erasures are not finished, and since when the first of them waits."""
+        ...
+
+    async def postpone(self, user_id: str, *, try_at: int) -> None:
+        """Keep that an erasure was tried once more in vain: others come first until then."""
         ...
 
     async def finish(self, user_id: str) -> None:

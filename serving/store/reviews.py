@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 
 class ReviewState(StrEnum):
@@ -14,9 +14,13 @@ class ReviewState(StrEnum):
     DECIDED = "decided"
 
 
+UNREADABLE: Final = "unreadable"
+"""What stands for a policy's rule where no model could read the note."""
+
+
 class Origin(StrEnum):
-    """Why a note is looked at: the policy asks, it was drawn, somebody reported it, its author objects, or a decision
-    is checked by a second reviewer.
+    """Why a note is looked at: the policy asks, it was drawn, somebody reported it, its author objects, a decision is
+    checked by a second reviewer, or no model could read it.
     """
 
     DECISION = "decision"
@@ -24,6 +28,7 @@ class Origin(StrEnum):
     REPORT = "report"
     APPEAL = "appeal"
     SECOND_OPINION = "second_opinion"
+    UNREADABLE = "unreadable"
 
 
 class Outcome(StrEnum):

@@ -5,17 +5,19 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
-from serving.store.catalogue import NoteChange, NoteRead, Unread
+from serving.store.catalogue import NoteChange, NoteRead, Postponed, Unread
 from serving.store.database import Database
 from serving.store.sql_erasures import salted_hash
-from serving.store.tables import CATALOGUE, NOTES, WATERMARKS
+from serving.store.tables import CATALOGUE, IS_UNREAD, NOTES, WATERMARKS
 
 _C: Final = CATALOGUE.c
 _IS_MINE: Final = WATERMARKS.c.name == "catalogue"
 _NEXT: Final = (
     update(WATERMARKS).where(_IS_MINE).values(seq=WATERMARKS.c.seq + bindparam("n")).returning(WATERMARKS.c.seq)
 )
-_UNKNOWN: Final = {"read_by": None, "vector": None, "quality": None, "withheld": False, "by_koc": False}
+_UNTRIED: Final = {"n_attempts": 0, "try_at": 0}
+_READ: Final = ("read_by", "vector", "quality", "withheld", "by_koc")
+_UNKNOWN: Final = {**dict.fromkeys(_READ), "withheld": False, "by_koc": False, **_UNTRIED}
 _KNOWN_SINCE: Final = func.coalesce(NOTES.c.published_at, NOTES.c.stored_at).label("known_since")
 _CHANGES: Final = (
     select(
@@ -29,7 +31,12 @@ _CHANGES: Final = (
 _PUT_READ: Final = (
     update(CATALOGUE)
     .where(_C.note_no == bindparam("no"), _C.change_no == bindparam("seen"))
-    .values({name: bindparam(f"new_{name}") for name in ("change_no", *_UNKNOWN)})
+    .values({name: bindparam(f"new_{name}") for name in ("change_no", *_READ)} | _UNTRIED)
+)
+_POSTPONE: Final = (
+    update(CATALOGUE)
+    .where(_C.note_no == bindparam("no"), _C.change_no == bindparam("seen"))
+    .values(n_attempts=bindparam("n"), try_at=bindparam("at"))
 )
 
 
@@ -45,9 +52,20 @@ class SqlCatalogue:
         rows = await self._database.read(lambda there: there.execute(page, {"after": after}).all(), many=limit > 1)
         return [NoteChange._make(row) for row in rows]
 
-    async def unread(self, read_by: str, *, limit: int) -> list[Unread]:
+    async def unread(self, read_by: str, *, at: int, limit: int) -> list[Unread]:
         """See ``CatalogueStore``."""
-        return await self._database.read(lambda there: _unread(there, read_by, limit), many=True)
+        return await self._database.read(lambda there: _unread(there, read_by, at, limit), many=True)
+
+    async def oldest_unread(self) -> int | None:
+        """See ``CatalogueStore``."""
+        first = select(NOTES.c.updated_at).join_from(CATALOGUE, NOTES, NOTES.c.note_no == _C.note_no).where(IS_UNREAD)
+        oldest = first.order_by(_C.try_at, _C.change_no).limit(1)
+        return await self._database.read(lambda there: there.scalar(oldest), many=False)
+
+    async def postpone(self, notes: Sequence[Postponed]) -> None:
+        """See ``CatalogueStore``."""
+        rows = [{"no": one.note_no, "seen": one.change_no, "n": one.n_attempts, "at": one.try_at} for one in notes]
+        await self._database.write(lambda connection: connection.execute(_POSTPONE, rows))
 
     async def put_read(self, read_by: str, notes: Sequence[NoteRead]) -> None:
         """See ``CatalogueStore``."""
@@ -95,17 +113,22 @@ def _take(connection: Connection, n: int) -> int:
     return last
 
 
-def _unread(connection: Connection, read_by: str, limit: int) -> list[Unread]:
+def _unread(connection: Connection, read_by: str, at: int, limit: int) -> list[Unread]:
+    by_none = _notes_to_read(at).where(IS_UNREAD).order_by(_C.try_at, _C.change_no)
+    by_others = [
+        _notes_to_read(at).where(among, _C.note_hash.is_(None))
+        for among in (_C.read_by < read_by, _C.read_by > read_by)
+    ]
     found: list[Unread] = []
-    for among in (_C.read_by.is_(None), _C.read_by < read_by, _C.read_by > read_by):
+    for page in (by_none, *by_others):
         if len(found) < limit:
-            page = _notes_to_read().where(among, _C.note_hash.is_(None)).limit(limit - len(found))
-            found += [Unread._make(row) for row in connection.execute(page)]
+            found += [Unread._make(row) for row in connection.execute(page.limit(limit - len(found)))]
     return found
 
 
-def _notes_to_read() -> Select[Any]:
-    return select(_C.note_no, _C.change_no, NOTES.c.note_id).join(NOTES, NOTES.c.note_no == _C.note_no)
+def _notes_to_read(at: int) -> Select[Any]:
+    columns = _C.note_no, _C.change_no, NOTES.c.note_id, _C.n_attempts
+    return select(*columns).join(NOTES, NOTES.c.note_no == _C.note_no).where(_C.try_at <= at)
 
 
 def _read_again(connection: Connection, withheld: Mapping[str, bool]) -> None:

@@ -22,10 +22,12 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.store.database import Database
+from serving.store.erasure import ErasureBacklog, PendingErasure
 from serving.store.sql_sequence import lock_journal
 from serving.store.tables import PENDING_ERASURES, SALTS, TOMBSTONES
 
@@ -41,7 +43,8 @@ _TOMBSTONES: Final = {
     "sqlite": _tombstones(func.json_each(_HASHES)),
     "postgresql": _tombstones(func.json_array_elements_text(cast(_HASHES, JSON))),
 }
-_PENDING: Final = select(PENDING_ERASURES.c.user_id).limit(100)
+_P: Final = PENDING_ERASURES.c
+_PENDING: Final = select(_P.user_id, _P.n_attempts).where(_P.try_at <= bindparam("at")).order_by(_P.try_at, _P.user_id)
 _SALT: Final = select(SALTS.c.salt).where(SALTS.c.name == "tombstones")
 
 
@@ -68,9 +71,23 @@ class SqlErasures:
         """See ``ErasureLog``."""
         return await self._database.write(lambda connection: _begin(connection, user_id, at))
 
-    async def pending(self) -> list[str]:
+    async def pending(self, *, at: int, limit: int) -> list[PendingErasure]:
         """See ``ErasureLog``."""
-        return await self._database.read(lambda connection: [*connection.scalars(_PENDING)], many=False)
+        page = _PENDING.limit(limit)
+        rows = await self._database.read(lambda connection: connection.execute(page, {"at": at}).all(), many=False)
+        return [PendingErasure._make(row) for row in rows]
+
+    async def backlog(self) -> ErasureBacklog:
+        """See ``ErasureLog``."""
+        counting = select(func.count(), func.min(_P.begun_at)).select_from(PENDING_ERASURES)
+        row = await self._database.read(lambda connection: connection.execute(counting).one(), many=False)
+        return ErasureBacklog._make(row)
+
+    async def postpone(self, user_id: str, *, try_at: int) -> None:
+        """See ``ErasureLog``."""
+        trying = update(PENDING_ERASURES).where(_P.user_id == user_id)
+        values = {"try_at": try_at, "n_attempts": _P.n_attempts + 1}
+        await self._database.write(lambda connection: connection.execute(trying.values(values)))
 
     async def finish(self, user_id: str) -> None:
         """See ``ErasureLog``."""
@@ -83,7 +100,7 @@ def _begin(connection: Connection, user_id: str, at: int) -> int:
     lock_journal(connection)
     user_hash = salted_hash(connection, user_id)
     connection.execute(insert_new(connection, TOMBSTONES), {"user_hash": user_hash, "erased_at": at})
-    connection.execute(insert_new(connection, PENDING_ERASURES), {"user_id": user_id})
+    connection.execute(insert_new(connection, PENDING_ERASURES), {"user_id": user_id, "begun_at": at})
     first = select(TOMBSTONES.c.erased_at).where(TOMBSTONES.c.user_hash == user_hash)
     erased_at: int = connection.execute(first).scalar_one()
     return erased_at

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, o
 
 from models.policy.words import SHOWN
 from serving.store.desk_tables import IS_CLAIMED, IS_OPEN, IS_TO_TELL, REVIEW_CHANGES, REVIEWS, WAITS
-from serving.store.reviews import After, Claim, Judgement, NewReview, Origin, Outcome, Review, ReviewState
+from serving.store.reviews import UNREADABLE, After, Claim, Judgement, NewReview, Origin, Outcome, Review, ReviewState
 from serving.store.sql_catalogue import note_withheld
 from serving.store.tables import NOTES, WATERMARKS
 
@@ -54,7 +54,7 @@ def _open(connection: Connection, new: NewReview, at: int) -> None:
     }
     more = math.log((1 + changed["n_reports"]) / (1 + waiting.n_reports))
     changed["priority"] = max(waiting.priority + more, new.priority)
-    if new.revision > waiting.revision:
+    if new.revision > waiting.revision or (waiting.rule == UNREADABLE != new.rule):
         changed |= {name: row[name] for name in _TAKEN_OVER}
     if any(getattr(waiting, name) != value for name, value in changed.items()):
         _change(connection, waiting, changed, _Deed(_NOBODY, "refresh", at))

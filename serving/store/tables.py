@@ -26,6 +26,7 @@ _IS_WISH: Final = "type <> 'event'"
 IS_HIDE: Final = text(_IS_HIDE)
 IS_WISH: Final = text(_IS_WISH)
 IS_REPORT: Final = text("event = 'report'")
+IS_UNREAD: Final = text("read_by IS NULL AND note_hash IS NULL")
 """As their indexes say it, letter by letter: so that a query is seen to be one of them."""
 
 FACTS: Final = Table(
@@ -117,6 +118,10 @@ PENDING_ERASURES: Final = Table(
     "pending_erasures",
     METADATA,
     Column("user_id", Text, primary_key=True),
+    Column("begun_at", BigInteger, nullable=False, server_default=text("0")),
+    Column("n_attempts", Integer, nullable=False, server_default=text("0")),
+    Column("try_at", BigInteger, nullable=False, server_default=text("0")),
+    Index("ix_pending_erasures_try_at", "try_at"),
 )
 
 NOTES: Final = Table(
@@ -177,9 +182,12 @@ CATALOGUE: Final = Table(
     Column("quality", Float),
     Column("withheld", Boolean, nullable=False),
     Column("by_koc", Boolean, nullable=False, server_default=false()),
+    Column("n_attempts", Integer, nullable=False, server_default=text("0")),
+    Column("try_at", BigInteger, nullable=False, server_default=text("0")),
     Index("ix_catalogue_change_no", "change_no", unique=True),
     Index("ix_catalogue_note_hash", "note_hash"),
     Index("ix_catalogue_read_by", "read_by"),
+    Index("ix_catalogue_unread", "try_at", "change_no", sqlite_where=IS_UNREAD, postgresql_where=IS_UNREAD),
 )
 
 NOTE_SCORES: Final = Table(

@@ -53,6 +53,7 @@ from serving.store.sql_journal import SqlJournal
 from serving.store.sqlite_file import SqliteFile, open_sqlite
 from serving.store.sqlite_states import SqliteStates
 from serving.store.state import StateStore
+from tests.serving.failing_graphs import without
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2025, 5, 1, 12, tzinfo=UTC)
@@ -209,6 +210,13 @@ class Registry:
         made = quality_bundle(weight)
         bundle = write_bundle(self.folder / "quality", made.contract, made.files)
         return self.point(bundle.digest, role, model="quality")
+
+    def release_failing(self, how: str = "raises") -> Pointer:
+        """Release a quality model whose graph fails on notes with a certain word: see ``failing_graphs``."""
+        made = quality_bundle(40.0)
+        files = {**made.files, MODEL: without(made.files[MODEL], how=how)}
+        bundle = write_bundle(self.folder / "quality", made.contract, files)
+        return self.point(bundle.digest, model="quality")
 
     def release_reader(self, role: str | None = "champion") -> str:
         """Write the bundle that embeds notes, and point a slot at it; its digest."""

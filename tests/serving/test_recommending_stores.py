@@ -94,15 +94,15 @@ async def test_a_note_that_goes_leaves_a_hash_until_it_is_put_again(notes, catal
 async def test_what_was_read_is_kept_unless_the_note_has_changed(notes, catalogue):
     for note_id in ("a", "b"):
         await put(notes, note_id)
-    first, second = await catalogue.unread("model", limit=9)
+    first, second = await catalogue.unread("model", at=1, limit=9)
     await put(notes, "b", body="other")
     read = [NoteRead(one.note_no, one.change_no, b"v", 40.0, withheld=True) for one in (first, second)]
     await catalogue.put_read("model", read)
     changes = {one.note_id: one for one in await catalogue.changes(0, limit=9)}
     assert changes["a"][-5:-1] == ("model", b"v", 40.0, True)
     assert changes["b"][-5:-1] == (None, None, None, False)
-    assert [one.note_id for one in await catalogue.unread("model", limit=9)] == ["b"]
-    assert [one.note_id for one in await catalogue.unread("newer", limit=9)] == ["b", "a"]
+    assert [one.note_id for one in await catalogue.unread("model", at=1, limit=9)] == ["b"]
+    assert [one.note_id for one in await catalogue.unread("newer", at=1, limit=9)] == ["b", "a"]
 
 
 def shown(recommendation_id, place=0, at=10, user_id="u", note_id="n", source="similar", arm="exploit"):

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from serving.errors import BusyError
-from serving.workers import MAX_SLOW, Workers
+from serving.workers import MAX_SLOW, NotReachedError, TooSlowError, Workers
 
 
 @pytest.mark.anyio
@@ -56,22 +56,23 @@ async def test_more_pieces_than_may_wait_are_refused_at_once():
 
 
 @pytest.mark.anyio
-async def test_what_is_not_done_in_time_is_none_and_what_was_begun_ends():
+async def test_what_is_not_done_in_time_was_too_slow_or_not_reached_and_what_was_begun_ends():
     workers, release = Workers(n_threads=1), threading.Event()
 
     def piece(n):
         return n if n == 0 else release.wait(10)
 
-    assert await workers.run_each(piece, [0, 1, 2], timeout_s=0.2) == [0, None, None]
+    done, slow, waiting = await workers.run_each(piece, [0, 1, 2], timeout_s=0.2)
+    assert (done, type(slow), type(waiting)) == (0, TooSlowError, NotReachedError)
     release.set()
     assert await workers.run_each(piece, [0], timeout_s=30) == [0]
     workers.close()
 
 
 @pytest.mark.anyio
-async def test_a_piece_that_fails_fails_its_caller_alone():
+async def test_a_piece_that_fails_fails_alone():
     workers = Workers(n_threads=2)
-    with pytest.raises(ZeroDivisionError):
-        await workers.run_each(lambda n: 1 / n, [1, 0], timeout_s=30)
+    first, failed, last = await workers.run_each(lambda n: 1 / n, [1, 0, 2], timeout_s=30)
+    assert (first, type(failed), last) == (1, ZeroDivisionError, 0.5)
     assert await workers.run_each(abs, [-1], timeout_s=30) == [1]
     workers.close()
