@@ -62,7 +62,7 @@ async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) 
 
 @router.put("/users/{user_id}")
 async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: Request) -> ProfileStored:
-    """Store a user's profile in place of the one before."""
+    """Store a user's profile in place of the one before; flags that protect end only by an explicit `false`."""
     profile = dict(body)
     if body.registered_at:
         profile["registered_at"] = to_us(body.registered_at)

@@ -11,7 +11,10 @@ MAX_USERS: Final = 1_000
 
 
 class Profile(Body):
-    """All that is known of a user beside their events; what is left out becomes unknown."""
+    """All that is known of a user beside their events; what is left out becomes unknown.
+
+    But `personalisation_opt_out` and `is_minor` protect: once true, they end by an explicit `false` alone.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"registered_at": "2024-11-03T09:00:00+08:00", "n_followers": 12}}

@@ -126,7 +126,8 @@ class Journal(Protocol):
         """Append in order and return once durable, all or (StoreError) none; a status per fact.
 
         An ``event_id`` is taken once, in this batch or before it; ``received_at`` is no part of a fact's content.
-        Of an erased user nothing is taken, and a ``target_user_id`` that names one is left out.
+        Of an erased user nothing is taken, and a ``target_user_id`` that names one is left out. A profile that leaves
+        open whether its user opted out, or is a minor, keeps what the one before it said.
         """
         ...
 

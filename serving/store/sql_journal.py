@@ -29,6 +29,7 @@ from sqlalchemy import (
 from serving.store.database import Database
 from serving.store.journal import AppendStatus, Entry, Fact, FactType, Hide, JournalHeld, NoteEvent, Touched, Wishes
 from serving.store.sql_erasures import erased_among
+from serving.store.sql_profiles import with_flags_kept
 from serving.store.sql_recommending import hides, note_events, wishes
 from serving.store.sql_retention import RETIRED_BEFORE, end_of_page, has_retirable, retire
 from serving.store.sql_sequence import LAST_SEQ, add_facts, lock_journal
@@ -172,6 +173,7 @@ class SqlJournal:
 def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]:
     """Append, one transaction at a time."""
     last_seq = lock_journal(connection)
+    facts = with_flags_kept(connection, facts)
     known = _known_content(connection, facts)
     erased = erased_among(connection, {*_users(facts)})
     statuses, new = [], []

@@ -25,6 +25,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
+from pydantic import PostgresDsn, RedisDsn, Secret
 
 from features.ngrams import N_BUCKETS, SHELVES, hashed_ngrams
 from features.text.lexicons import Lexicons
@@ -348,6 +349,17 @@ def score(client: TestClient) -> Callable[..., dict[str, Any]]:
         return answer.json()
 
     return post
+
+
+@pytest.fixture(params=["sqlite", "postgres and redis"])
+def stores(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The settings of each pair of stores that is meant for production."""
+    if request.param == "sqlite":
+        return {}
+    return {
+        "journal_url": Secret(PostgresDsn(request.getfixturevalue("postgres_url"))),
+        "state_url": Secret(RedisDsn(request.getfixturevalue("own_redis").url)),
+    }
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ def test_states_made_offline_from_an_export_are_the_online_ones_bit_for_bit(clie
 def test_an_export_holds_what_was_sent_and_the_last_profiles(client, send, event, tmp_path):
     sent = event("u1", event="read", note_id="n", value=38.5, session_id="s", target_user_id="v", recommendation_id="r")
     send(sent)
-    for profile in ({"n_followers": 1}, {"personalisation_opt_out": True, "is_minor": False, "n_followers": 2}):
+    opted_out = {"personalisation_opt_out": True, "is_minor": False}
+    for profile in ({"n_followers": 1}, opted_out, {"n_followers": 2}):
         client.put("/v1/users/u1", json=profile)
     assert export(tmp_path / "out") == 0
     assert rows(tmp_path / "out/events.csv") == [

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pydantic import PostgresDsn, RedisDsn, Secret
+from pydantic import RedisDsn, Secret
 from sqlalchemy import create_engine, select
 
 from serving.errors import StoreError
@@ -13,17 +13,6 @@ from serving.store.scores import NewScore, ScoreRun
 from serving.store.tables import METADATA
 
 USER = "planted-secret-user"
-
-
-@pytest.fixture(params=["sqlite", "postgres and redis"])
-def stores(request):
-    """The settings of a pair of stores."""
-    if request.param == "sqlite":
-        return {}
-    return {
-        "journal_url": Secret(PostgresDsn(request.getfixturevalue("postgres_url"))),
-        "state_url": Secret(RedisDsn(request.getfixturevalue("own_redis").url)),
-    }
 
 
 @pytest.fixture

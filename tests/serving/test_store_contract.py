@@ -346,6 +346,13 @@ async def test_a_replaced_profile_goes_when_it_is_old_and_the_one_in_force_never
     assert (await journal.held("u")).profile == {"n": 3}
 
 
+async def test_flags_that_protect_outlive_the_profile_that_set_them(journal):
+    at = [(1, '{"is_minor": true}'), (2, '{"n": 2}'), (899, '{"is_minor": null, "n": 3}')]
+    await journal.append([Fact(FactType.PROFILE, "u", day * DAY_US, day * DAY_US, body=body) for day, body in at])
+    assert await left(journal, "u") == {"u": ["profile"]}
+    assert (await journal.held("u")).profile == {"is_minor": True, "n": 3}
+
+
 async def test_of_a_user_who_is_erased_retention_says_nothing(database, journal):
     await journal.append([old("a", day=1)])
     await SqlErasures(database).begin("u", 7)
