@@ -7,9 +7,10 @@ checked and read in pieces.
 
 import csv
 import hashlib
+import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,22 +19,35 @@ import duckdb
 
 from features.errors import DataError
 from features.schema import EVENT_KINDS, TABLES, Column, ColumnType, Table
+from features.table_files import TableFiles, find_tables, open_text
 
 MEMORY_LIMIT: Final = "2GB"
 """What DuckDB may hold before it spills to disk; 20M events aggregate within it."""
 
 _N_SHOWN: Final = 3
 _HAS_ZONE: Final = r":\d{2}(\.\d+)?(Z| ?UTC|[+-]\d{2}(:?\d{2})?)\s*$"
-_WHOLE = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT")
+_SPOILT: Final = r"^\d(\.\d+)?E\+\d+$"
+"""A long number as spreadsheets write it: its last digits are gone."""
+_TEXT: Final = "TEXT"
+"""The kind of every column of a CSV."""
+_WHOLE: Final = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT")
+_FLOATING: Final = ("DOUBLE", "FLOAT")
+_NUMBERS: Final = (*_FLOATING, "DECIMAL", *_WHOLE)
 _TYPES: Final = {
     # contract type: the SQL type it becomes, and the types it may have in a Parquet file
     ColumnType.STRING: ("VARCHAR", ("VARCHAR", "ENUM")),
     ColumnType.TIMESTAMP: ("TIMESTAMP WITH TIME ZONE", ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")),
-    ColumnType.NUMBER: ("DOUBLE", ("DOUBLE", "FLOAT", "DECIMAL", *_WHOLE)),
-    ColumnType.INTEGER: ("BIGINT", _WHOLE),
-    ColumnType.BOOLEAN: ("BOOLEAN", ("BOOLEAN",)),
+    ColumnType.NUMBER: ("DOUBLE", _NUMBERS),
+    ColumnType.INTEGER: ("BIGINT", _NUMBERS),
+    ColumnType.BOOLEAN: ("BOOLEAN", ("BOOLEAN", *_NUMBERS)),
     ColumnType.STRINGS: ("VARCHAR[]", ("VARCHAR[]",)),
 }
+_ID_TYPES: Final = (*_WHOLE, "UUID")
+"""What an id may be beside a string: its text loses nothing."""
+_READER_SAYS: Final = re.compile(
+    r"CSV Error on Line: \d+|Expected Number of Columns: \d+ Found: \d+|Value with unterminated quote found\."
+    r"|Maximum line size of \d+ bytes exceeded"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +70,11 @@ class Dataset:
     def __init__(self, folder: Path, *, now: int) -> None:
         self.folder = folder
         self.now = now
-        self.files = _find_tables(folder)
+        self.files = find_tables(folder)
         self.connection = _connect()
         self.summaries = {name: self._open(TABLES[name], file, now) for name, file in self.files.items()}
         for name in TABLES.keys() - self.files.keys():
-            self.connection.execute(_typed_view(TABLES[name], (), source="range(0)", text=False))
+            self.connection.execute(_typed_view(TABLES[name], {}, source="range(0)"))
 
     def require(self, table: str) -> None:
         """DataError unless the folder has this table."""
@@ -70,26 +84,24 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 over the names and bytes of the tables: what a model says it was trained on."""
         total = hashlib.sha256()
-        for name, file in sorted(self.files.items()):
-            with file.open("rb") as opened:
-                total.update(f"{name} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+        for name, files in sorted(self.files.items()):
+            total.update(f"{name} {files.digest()}\n".encode())
         return total.hexdigest()
 
-    def _open(self, table: Table, file: Path, now: int) -> TableSummary:
+    def _open(self, table: Table, files: TableFiles, now: int) -> TableSummary:
         try:
-            raw = _read(self.connection, file)
+            raw = _read(self.connection, files)
             raw.create_view(f"raw_{table.name}")
-            text = file.suffix == ".csv"
-            misfits = _misfits(table, raw, text=text)
-            columns = [column for column in table.columns if column.name in raw.columns and column.name not in misfits]
-            problems = [*misfits.values(), *_value_problems(self.connection, table, columns, text=text, now=now)]
+            kinds = dict(zip(raw.columns, [_TEXT if files.is_csv else str(one) for one in raw.types], strict=True))
+            misfits = _misfits(table, kinds)
+            columns = [column for column in table.columns if column.name in kinds and column.name not in misfits]
+            problems = [*misfits.values(), *_value_problems(self.connection, table, columns, kinds, now=now)]
             if problems:
-                raise DataError("\n".join(f"{file}: {problem}" for problem in problems))
-            view = _typed_view(table, raw.columns, source=f"raw_{table.name}", text=text)
-            self.connection.execute(view)
-            return self._summary(table, file)
-        except (duckdb.Error, csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: can't be read: {_reason(error)}") from error
+                raise DataError("\n".join(f"{files.path}: {problem}" for problem in problems))
+            self.connection.execute(_typed_view(table, kinds, source=f"raw_{table.name}"))
+            return self._summary(table, files.path)
+        except (duckdb.Error, csv.Error, OSError, EOFError, UnicodeDecodeError) as error:
+            raise DataError(f"{files.path}: can't be read: {_reason(error)}") from error
 
     def _summary(self, table: Table, file: Path) -> TableSummary:
         n_rows = self.connection.execute(f"SELECT count(*) FROM {table.name}").fetchall()[0][0]
@@ -98,21 +110,6 @@ class Dataset:
             sql = "SELECT event, count(*) FROM events WHERE NOT list_contains(?, event) GROUP BY 1 ORDER BY 2 DESC, 1"
             unknown = dict(self.connection.execute(sql, [list(EVENT_KINDS)]).fetchall())
         return TableSummary(table.name, file.name, n_rows, unknown)
-
-
-def _find_tables(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: not a folder")
-    found: dict[str, Path] = {}
-    for name in TABLES:
-        files = [file for suffix in ("parquet", "csv") if (file := folder / f"{name}.{suffix}").is_file()]
-        if len(files) > 1:
-            raise DataError(f"{folder}: both {files[0].name} and {files[1].name}; keep one")
-        if files:
-            found[name] = files[0]
-    if not found:
-        raise DataError(f"{folder}: no table of the contract ({', '.join(TABLES)}) as .parquet or .csv")
-    return found
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -124,75 +121,121 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 
 def _reason(error: Exception) -> str:
-    """What the reader said, without the offending line: that may hold a user's words."""
+    """What the reader said, without the lines in question: they may hold a user's words."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
-    lines = [line for line in str(error).splitlines() if not line.startswith("Original Line")]
-    return "; ".join(line for line in lines[:3] if line and not line.startswith("Possible"))
+    first = str(error).partition("\n")[0]
+    told = _READER_SAYS.findall(str(error))
+    return f"{first.partition(': ')[0]}: {'; '.join(told)}" if told else first[:200]
 
 
-def _read(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyRelation:
-    if file.stat().st_size == 0:
-        raise DataError(f"{file}: the file is empty (0 bytes)")
-    if file.suffix == ".parquet":
-        return connection.read_parquet(str(file))
-    names = _header(file)
+def _read(connection: duckdb.DuckDBPyConnection, files: TableFiles) -> duckdb.DuckDBPyRelation:
+    for part in files.parts:
+        if part.stat().st_size == 0:
+            raise DataError(f"{part}: the file is empty (0 bytes)")
+    return _read_csv(connection, files) if files.is_csv else _read_parquet(connection, files)
+
+
+def _read_parquet(connection: duckdb.DuckDBPyConnection, files: TableFiles) -> duckdb.DuckDBPyRelation:
+    """Columns of parts by name, those that folders are named for (``day=2024-05-01``) as text.
+
+    A timestamp in the old 96-bit form, which Spark writes unless told otherwise, is an instant in UTC.
+    """
+    parts = [str(part) for part in files.parts]
+    sql = "SELECT DISTINCT name FROM parquet_schema(?) WHERE type = 'INT96' ORDER BY 1"
+    old = [name for (name,) in connection.execute(sql, [parts]).fetchall()]
+    replaced = ", ".join(f"make_timestamptz(epoch_us({_quoted(name)})) AS {_quoted(name)}" for name in old)
+    return connection.sql(
+        f"SELECT *{f' REPLACE ({replaced})' if old else ''} FROM read_parquet(?, union_by_name = true, "
+        f"hive_partitioning = {files.is_folder}, hive_types_autocast = false)",
+        params=[parts],
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _read_csv(connection: duckdb.DuckDBPyConnection, files: TableFiles) -> duckdb.DuckDBPyRelation:
+    names = _header(files.parts[0])
+    for part in files.parts[1:]:
+        if _header(part) != names:
+            raise DataError(f"{part}: the columns are others than those of {files.parts[0].name}")
     return connection.sql(
         "SELECT * FROM read_csv(?, columns = ?, header = true, auto_detect = false, delim = ',', quote = '\"', "
         "escape = '\"', nullstr = '')",
-        params=[str(file), dict.fromkeys(names, "VARCHAR")],
+        params=[[str(part) for part in files.parts], dict.fromkeys(names, "VARCHAR")],
     )
 
 
 def _header(file: Path) -> list[str]:
-    with file.open(encoding="utf-8-sig", newline="") as opened:
+    with open_text(file) as opened:
         names = next(csv.reader(opened), [])
     if not any(names):
         raise DataError(f"{file}: the first line holds no column names")
+    if len(names) == 1 and (others := [mark for mark in (";", "\t", "|") if mark in names[0]]):
+        raise DataError(f"{file}: the columns are separated by {others[0]!r}, expected ','")
     lowered = [name.lower() for name in names if name]
     if repeated := sorted({name for name in lowered if lowered.count(name) > 1}):
         raise DataError(f"{file}: the header names {', '.join(repeated)} more than once")
     return [name or f"unnamed_{place}" for place, name in enumerate(names)]
 
 
-def _misfits(table: Table, raw: duckdb.DuckDBPyRelation, *, text: bool) -> dict[str, str]:
+def _misfits(table: Table, kinds: Mapping[str, str]) -> dict[str, str]:
     """What is wrong with the columns that are missing or have the wrong type, by name."""
-    types = dict(zip(raw.columns, map(str, raw.types), strict=True))
     misfits = {}
     for column in table.columns:
-        actual = types.get(column.name, "").strip('"')
+        actual = kinds.get(column.name, "").strip('"')
         if not actual:
             if not column.optional:
-                misfits[column.name] = f"column {column.name} is missing (found: {', '.join(raw.columns)})"
-        elif not (text or _fits(column, actual)):
+                misfits[column.name] = f"column {column.name} is missing (found: {', '.join(kinds)})"
+        elif not _fits(column, actual):
             misfits[column.name] = f"column {column.name} has type {actual.lower()}, expected {column.type}"
     return misfits
 
 
 def _fits(column: Column, actual: str) -> bool:
-    allowed = _TYPES[column.type][1]
-    return actual.split("(")[0] in allowed or (column.nullable and actual == "NULL")
+    kind = actual.split("(")[0]
+    if kind == _TEXT or (column.nullable and kind == "NULL"):
+        return True
+    return kind in _TYPES[column.type][1] or (_is_id(column) and kind in _ID_TYPES)
 
 
-def _typed(column: Column, *, text: bool) -> str:
-    """SQL for a column's value in its contract type; a text that is no such value becomes null."""
-    return f'{"TRY_CAST" if text else "CAST"}("{column.name}" AS {_TYPES[column.type][0]})'
+def _is_id(column: Column) -> bool:
+    return column.name.endswith("_id")
 
 
-def _typed_view(table: Table, present: Sequence[str], *, source: str, text: bool) -> str:
+def _given(column: Column, kind: str) -> str:
+    """SQL for what stands in a column: where pandas had to make floats of whole numbers or flags, NaN is missing."""
+    is_made = kind in _FLOATING and column.type in {ColumnType.INTEGER, ColumnType.BOOLEAN}
+    return f'CASE WHEN isnan("{column.name}") THEN NULL ELSE "{column.name}" END' if is_made else f'"{column.name}"'
+
+
+def _typed(column: Column, kind: str) -> str:
+    """SQL for a column's value in its contract type; what is no such value becomes null."""
+    return f"TRY_CAST({_given(column, kind)} AS {_TYPES[column.type][0]})"
+
+
+def _typed_view(table: Table, kinds: Mapping[str, str], *, source: str) -> str:
     """SQL for the view of a table with every column of the contract, absent ones as nulls."""
     columns = []
     for column in table.columns:
         absent = f"CAST(NULL AS {_TYPES[column.type][0]})"
-        columns.append(f'{_typed(column, text=text) if column.name in present else absent} AS "{column.name}"')
+        value = _typed(column, kinds[column.name]) if column.name in kinds else absent
+        columns.append(f'{value} AS "{column.name}"')
     return f"CREATE VIEW {table.name} AS SELECT {', '.join(columns)} FROM {source}"
 
 
 def _value_problems(
-    connection: duckdb.DuckDBPyConnection, table: Table, columns: Sequence[Column], *, text: bool, now: int
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    columns: Sequence[Column],
+    kinds: Mapping[str, str],
+    *,
+    now: int,
 ) -> list[str]:
     raw = f"raw_{table.name}"
-    rules = [(column.name, *rule) for column in columns for rule in _rules(column, text=text, now=now)]
+    rules = [(column.name, *rule) for column in columns for rule in _rules(column, kinds[column.name], now=now)]
     counts = ["count(*)", *(f"count(*) FILTER (WHERE {condition})" for _, _, condition in rules)]
     n_rows, *n_bad = connection.execute(f"SELECT {', '.join(counts)} FROM {raw}").fetchall()[0]
     if n_rows == 0:
@@ -215,17 +258,17 @@ def _problem(column: str, what: str, n: int, first: Sequence[tuple[Any, ...]]) -
     return f"column {column}: {n:,} row{'s' * (n > 1)} {what}" + (f"; first: {shown}" if shown else "")
 
 
-def _rules(column: Column, *, text: bool, now: int) -> Iterator[tuple[str, str]]:
+def _rules(column: Column, kind: str, *, now: int) -> Iterator[tuple[str, str]]:
     """(what is wrong, SQL condition of a bad row) for each rule that a column's values must obey."""
-    raw, value = f'"{column.name}"', _typed(column, text=text)
+    raw, given, value = f'"{column.name}"', _given(column, kind), _typed(column, kind)
     if not column.nullable:
-        yield "missing", f"{raw} IS NULL" + (f" OR {raw} = ''" if column.name.endswith("_id") else "")
-    if text and column.type is ColumnType.INTEGER:  # 3.0 is one, as some tools write it; 1.5 is none
-        yield f"not a {column.type}", f"{raw} IS NOT NULL AND coalesce(TRY_CAST({raw} AS DOUBLE) <> {value}, true)"
-    elif text and column.type is not ColumnType.STRING:
-        yield f"not a {column.type}", f"{raw} IS NOT NULL AND {value} IS NULL"
+        yield "missing", f"{raw} IS NULL" + (f" OR CAST({raw} AS VARCHAR) = ''" if _is_id(column) else "")
+    if _is_id(column) and kind == _TEXT:
+        yield "rounded by a spreadsheet", f"regexp_matches({raw}, '{_SPOILT}')"
+    if column.type is not ColumnType.STRING:
+        yield f"not a {column.type}", f"{given} IS NOT NULL AND ({value} IS NULL{_differs(column, kind)})"
     if column.type is ColumnType.TIMESTAMP:
-        if text:
+        if kind == _TEXT:
             yield (
                 "without an offset such as Z or +08:00",
                 f"{value} IS NOT NULL AND NOT regexp_matches({raw}, '{_HAS_ZONE}')",
@@ -242,6 +285,16 @@ def _rules(column: Column, *, text: bool, now: int) -> Iterator[tuple[str, str]]
         yield f"below {column.low:g}", f"{value} < {column.low}"
     if column.high is not None:
         yield f"above {column.high:g}", f"{value} > {column.high}"
+
+
+def _differs(column: Column, kind: str) -> str:
+    """SQL for what a value can be that its contract type would round: 1.5 of a whole number, 2 of a flag."""
+    given = _given(column, kind)
+    if column.type is ColumnType.INTEGER:  # 3.0 is one, as some tools write it
+        return f" OR TRY_CAST({given} AS DOUBLE) <> {_typed(column, kind)}"
+    if column.type is ColumnType.BOOLEAN and kind.split("(")[0] in _NUMBERS:
+        return f" OR {given} NOT IN (0, 1)"
+    return ""
 
 
 def _repeated(connection: duckdb.DuckDBPyConnection, raw: str, name: str) -> list[tuple[str, int]]:

@@ -117,7 +117,6 @@ def test_a_table_without_rows_is_refused(tmp_path: Path, write: Write, dataset: 
 @pytest.mark.parametrize(
     ("column", "values", "problem"),
     [
-        ("user_id", pa.array([1]), "has type bigint, expected string"),
         ("user_id", pa.array([b"u1"]), "has type blob, expected string"),
         ("user_id", pa.nulls(1), "has type null, expected string"),
         ("value", pa.array(["1.5"]), "has type varchar, expected number"),
