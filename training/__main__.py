@@ -274,11 +274,16 @@ def release(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from training.release import release
+    from training.release import Release, release
 
+    status = OK
     for done in release(_registry(options), options.bundles or options.home / "bundles"):
-        print(f"released {done.task} {done.role}: version {done.version.number}", flush=True)
-    return OK
+        if isinstance(done, Release):
+            print(f"released {done.task} {done.role}: version {done.version.number}", flush=True)
+        else:
+            print(f"error: {done.reason} ({done.task} {done.role} stays as it was)", file=sys.stderr, flush=True)
+            status = FAILED
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

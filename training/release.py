@@ -11,7 +11,7 @@ from typing import Final
 from models.bundle import Bundle, read_bundle
 from models.errors import BundleError
 from models.pointer import ROLES, Pointer, parse_pointer, pointer_path, write_pointer
-from training.errors import ReleaseError
+from training.errors import RegistryError, ReleaseError
 from training.tracking import Registry, Version
 
 TASKS: Final = ("churn", "quality", "recommend")
@@ -28,22 +28,25 @@ class Release:
     version: Version
 
 
-def release(registry: Registry, folder: Path) -> list[Release]:
-    """Point each slot below ``folder`` at what its alias names now; returns the slots that changed.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A slot that stays as it was, though its alias names something, and why."""
 
-    A bundle is verified before its pointer moves: BundleError leaves the slot as it was.
+    task: str
+    role: str
+    reason: str
+
+
+def release(registry: Registry, folder: Path) -> list[Release | Refusal]:
+    """Point each slot below ``folder`` at what its alias names now; the slots that changed, and those that could not.
+
+    Each slot is seen to by itself. A bundle is verified before its pointer moves; agents may run side by side.
+    RegistryError where the registry does not even say what its aliases name.
     """
-    changed = []
-    for task in TASKS:
-        for role in ROLES:
-            version = registry.find(task, role)
-            if version and not _is_released(folder, role, version):
-                _release_one(registry, folder, role, version)
-                changed.append(Release(task, role, version))
-    used = _used(folder)
-    for task in TASKS:
-        _remove_old(folder, task, used=used)
-    return changed
+    slots = [(task, role) for task in TASKS for role in ROLES]
+    done = [one for task, role in slots if (one := _follow(registry, folder, task, role))]
+    _remove_old(folder)
+    return done
 
 
 def fetch(registry: Registry, version: Version, folder: Path) -> Bundle:
@@ -51,12 +54,11 @@ def fetch(registry: Registry, version: Version, folder: Path) -> Bundle:
     path = folder / version.task / version.digest
     with suppress(BundleError):
         return read_bundle(path)
-    shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".staging-") as staging:
         downloaded = registry.download(version, Path(staging))
         bundle = read_bundle(downloaded)
-        downloaded.rename(path)
+        _put(downloaded, path, aside=Path(staging, "aside"))
     return bundle
 
 
@@ -76,6 +78,34 @@ def fetch_required(registry: Registry, bundle: Bundle, folder: Path) -> dict[str
             raise ReleaseError(f"bundle {bundle.digest[:12]} requires the {task} bundle {digest[:12]}: not registered")
         required[task] = fetch(registry, version, folder)
     return required
+
+
+def _put(downloaded: Path, path: Path, *, aside: Path) -> None:
+    """Move a whole bundle to its place, unless another agent did so meanwhile; what is broken there goes aside."""
+    with suppress(BundleError):
+        read_bundle(path)
+        return
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+    try:
+        downloaded.rename(path)
+    except OSError:  # another agent was first
+        read_bundle(path)
+
+
+def _follow(registry: Registry, folder: Path, task: str, role: str) -> Release | Refusal | None:
+    """Point a slot at what its alias names now; None where there is nothing to do."""
+    try:
+        version = registry.find(task, role)
+    except ReleaseError as error:
+        return Refusal(task, role, str(error))
+    if version is None or _is_released(folder, role, version):
+        return None
+    try:
+        _release_one(registry, folder, role, version)
+    except (BundleError, OSError, RegistryError, ReleaseError) as error:
+        return Refusal(task, role, str(error))
+    return Release(task, role, version)
 
 
 def _release_one(registry: Registry, folder: Path, role: str, version: Version) -> None:
@@ -114,7 +144,21 @@ def _used(folder: Path) -> set[str]:
     return used
 
 
-def _remove_old(folder: Path, task: str, *, used: set[str]) -> None:
-    unused = [path for path in folder.glob(f"{task}/*/") if path.name not in used]
-    for path in sorted(unused, key=lambda path: path.stat().st_mtime)[:-KEPT]:
-        shutil.rmtree(path)
+def _remove_old(folder: Path) -> None:
+    """Remove older bundles that nothing uses; none while one that is used can't be read, and so what it requires."""
+    try:
+        used = _used(folder)
+    except BundleError:
+        return
+    for task in TASKS:
+        unused = [path for path in folder.glob(f"{task}/*/") if path.name not in used]
+        for path in sorted(unused, key=_changed_at)[:-KEPT]:
+            shutil.rmtree(path, ignore_errors=True)  # another agent may be at it, too
+
+
+def _changed_at(path: Path) -> float:
+    """When a folder changed; 0 for one that another agent has just removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -84,6 +84,7 @@ class Registry:
     def __init__(self, uri: str | None, home: Path) -> None:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # MLflow's own seven take four minutes
         for chatty in ("mlflow", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
         home.mkdir(parents=True, exist_ok=True)
@@ -189,7 +190,18 @@ def _version(task: str, found: ModelVersion) -> Version:
     digest = found.tags.get("digest", "")
     if not re.fullmatch("[0-9a-f]{64}", digest):  # it names a folder
         raise ReleaseError(f"{found.name} version {found.version} was not registered by a training run: no digest")
-    return Version(task, str(found.version), str(found.run_id), digest, json.loads(found.tags["gates"]))
+    return Version(task, str(found.version), str(found.run_id), digest, _gates(found))
+
+
+def _gates(found: ModelVersion) -> dict[str, Any]:
+    """The gate report that a training run left with a version."""
+    try:
+        gates = json.loads(found.tags["gates"])
+    except (KeyError, ValueError):
+        gates = None
+    if not isinstance(gates, dict):
+        raise ReleaseError(f"{found.name} version {found.version}: its tag gates was lost or can't be read")
+    return gates
 
 
 def _expect(error: MlflowException, *codes: str) -> None:

@@ -1,18 +1,19 @@
 """The release agent: slots follow aliases, and nothing unsound is ever pointed at."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from models.bundle import MODEL, read_bundle
-from models.errors import BundleError
 from models.pointer import Pointer, parse_pointer, pointer_path
 from training.promotion import Reason
-from training.release import KEPT, Release, release
-from training.tracking import Registry, Version
+from training.release import KEPT, Refusal, Release, release
+from training.tracking import Registry, Version, model_name
 
 Register = Callable[[str], Version]
 
@@ -90,8 +91,10 @@ def test_a_truncated_download_is_refused_and_leaves_the_slot(
 ) -> None:
     register("model")
     truncate_stored_model(home)
-    with pytest.raises(BundleError, match=r"model\.onnx has \d+ bytes, expected \d+"):
-        release(registry, bundles)
+    (refused,) = release(registry, bundles)
+    assert isinstance(refused, Refusal)
+    assert (refused.task, refused.role) == ("churn", "challenger")
+    assert re.fullmatch(r"model\.onnx has \d+ bytes, expected \d+", refused.reason)
     assert not pointer_path(bundles, "churn", "challenger").exists()
     assert list((bundles / "churn").iterdir()) == []
 
@@ -105,8 +108,7 @@ def test_a_bad_release_leaves_the_good_one_before_it(
     stored.rename(home / "aside")
     register("twin")
     truncate_stored_model(home)
-    with pytest.raises(BundleError):
-        release(registry, bundles)
+    assert [type(one) for one in release(registry, bundles)] == [Refusal]
     assert pointer(bundles, "challenger").digest == good.digest
     assert read_bundle(bundles / "churn" / good.digest).digest == good.digest
 
@@ -129,3 +131,50 @@ def test_what_was_damaged_on_disk_is_released_anew(
     damage(bundles / "churn", digest)
     assert len(release(registry, bundles)) == 1
     assert pointer(bundles, "challenger").digest == read_bundle(bundles / "churn" / digest).digest
+
+
+def test_a_broken_champion_stops_no_other_slot(
+    registry: Registry, register: Register, home: Path, bundles: Path
+) -> None:
+    crown(registry, register("model"))
+    truncate_stored_model(home)
+    (broken,) = (home / "mlflow").rglob(MODEL)
+    broken.rename(broken.with_name("aside"))
+    second = register("twin")
+    broken.with_name("aside").rename(broken)
+    champion, challenger = release(registry, bundles)
+    assert (type(champion), champion.role) == (Refusal, "champion")
+    assert challenger == Release("churn", "challenger", second)
+    assert [type(one) for one in release(registry, bundles)] == [Refusal]
+
+
+@pytest.mark.parametrize("gates", [None, "{", "7"])
+def test_a_version_without_a_gate_report_is_refused_and_the_others_are_released(
+    registry: Registry, register: Register, bundles: Path, gates: str | None
+) -> None:
+    first = register("model")
+    crown(registry, first)
+    second = register("twin")
+    name = model_name("churn")
+    if gates is None:
+        registry._client.delete_model_version_tag(name, first.number, "gates")
+    else:
+        registry._client.set_model_version_tag(name, first.number, "gates", gates)
+    refused, released = release(registry, bundles)
+    assert isinstance(refused, Refusal)
+    assert "gates" in refused.reason
+    assert released == Release("churn", "challenger", second)
+
+
+def test_agents_side_by_side_release_the_same_and_none_fails(
+    registry: Registry, register: Register, home: Path, bundles: Path
+) -> None:
+    version = register("model")
+    for n in range(KEPT + 3):
+        (bundles / "churn" / f"{n}").mkdir(parents=True)
+    (bundles / "churn" / version.digest).mkdir()  # which is broken
+    with ThreadPoolExecutor(4) as agents:
+        rounds = [agents.submit(release, registry, bundles) for _ in range(8)]
+    assert {type(one) for done in rounds for one in done.result()} == {Release}
+    assert read_bundle(bundles / "churn" / pointer(bundles, "challenger").digest).digest == version.digest
+    assert [one for one in (bundles / "churn").iterdir() if one.name.startswith(".")] == []
