@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from serving.admission import Admission
 from serving.composition import compose
+from serving.compression import Compression
 from serving.console.routes import console_routes
 from serving.deps import Services
 from serving.each import do_each, require_all
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         version=VERSION,
         description="Who is about to leave, and what should we do for them?",
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would lead to plain http where TLS ends before this server
         telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans would hold paths, and so ids
     )
     resources = (
@@ -100,7 +102,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
     routed: ASGIApp = AsyncExitStackMiddleware(app.router)
     if settings.metrics_port is not None:
         routed = MetricsPort(routed, settings.metrics_port)
-    edge = Edge(routed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    edge = Edge(Compression(routed), metrics=metrics, max_body_bytes=settings.max_body_bytes)
     app.middleware_stack = Admission(
         edge, metrics=metrics, max_in_flight=settings.max_in_flight, max_body_bytes=settings.max_body_bytes
     )

@@ -4,9 +4,16 @@ import re
 import zlib
 from typing import Final
 
+from starlette.datastructures import Headers
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from serving.errors import BadRequestError, BodyTooLargeError, UnsupportedMediaTypeError
 
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_WORTH_IT_BYTES: Final = 8_192
+_PAGES: Final = "/console"
+"""Left as they are: beside a form's token, what a page repeats of a query could be told by the answer's length."""
 _REFUSED: Final = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
 
 
@@ -36,3 +43,21 @@ def accepts_gzip(accept_encoding: str) -> bool:
     """Whether a caller that sent this ``Accept-Encoding`` reads gzip."""
     asked = (one.partition(";") for one in accept_encoding.lower().split(","))
     return any(name.strip() == "gzip" and not _REFUSED.fullmatch(weight) for name, _, weight in asked)
+
+
+class Compression:
+    """Pure ASGI middleware: compresses large answers for callers that read gzip."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._gzip = GZipMiddleware(app, minimum_size=_WORTH_IT_BYTES, compresslevel=5)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, to be compressed where that is wanted."""
+        app = self._gzip if scope["type"] == "http" and _is_wanted(scope) else self._app
+        await app(scope, receive, send)
+
+
+def _is_wanted(scope: Scope) -> bool:
+    is_page: bool = scope["path"].startswith(_PAGES)
+    return not is_page and accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))

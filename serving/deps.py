@@ -1,5 +1,6 @@
 """What routers depend on."""
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from operator import attrgetter
@@ -17,13 +18,15 @@ from serving.assigning import Assigning
 from serving.background import Jobs
 from serving.catalogue import Catalogues
 from serving.churn import ChurnScoring
+from serving.compression import inflated
+from serving.errors import FieldProblem, InvalidError
 from serving.folding import Folder
 from serving.health import Health
 from serving.inference import Inference
 from serving.ingest import Ingest
 from serving.instants import Clock
 from serving.interests import Interests
-from serving.json_body import JsonRequest, load_json
+from serving.json_body import JsonRequest, load_json, require_json
 from serving.kpis.rolling import Rolling
 from serving.lists import UserLists
 from serving.metrics import Metrics
@@ -125,7 +128,7 @@ class Door(SecurityBase, Generic[S]):
     async def open(self, request: Request) -> S:
         """The service; UnauthenticatedError or ForbiddenError for a request whose key may not pass."""
         services = services_of(request)
-        call_of(request).who = await services.key_ring.require(request.headers.get(HEADER), self._scopes)
+        call_of(request).who = await services.key_ring.require(_key_of(request), self._scopes)
         return self._pick(services)
 
     async def __call__(self, request: Request) -> S:
@@ -173,7 +176,9 @@ class GuardedRoute(APIRoute):
     async def _answer(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         services = await self._open(request)
-        body = await request.body() if self.body_field else None
+        body = await _body_of(request) if self.body_field else None
+        if self.dependant.query_params:
+            _refuse_repeated(request)
         try:
             arguments = services | self._arguments(request, body)
         except (ValueError, RecursionError):
@@ -194,7 +199,6 @@ class GuardedRoute(APIRoute):
         if of.header_params:
             arguments |= _valid(request_params_to_args(of.header_params, request.headers))
         if self.body_field and body is not None:
-            _require_json(request.headers.get("content-type", ""))
             arguments[self.body_field.name] = _valid(self.body_field.validate(load_json(body)))
         return arguments
 
@@ -214,9 +218,26 @@ def _valid(found: tuple[T, list[Any]]) -> T:
     return value
 
 
-def _require_json(content_type: str) -> None:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise ValueError
+def _key_of(request: Request) -> str | None:
+    """The key that was sent; None for none or several, of which two readers might take different ones."""
+    sent = request.headers.getlist(HEADER)
+    return sent[0].strip() if len(sent) == 1 else None
+
+
+async def _body_of(request: Request) -> bytes:
+    """The body, which is JSON by its headers, as it was before it was compressed."""
+    body = await request.body()
+    if body:
+        require_json(request.headers.get("content-type", ""))
+    limit = services_of(request).max_body_bytes
+    return inflated(body, request.headers.get("content-encoding", ""), limit=limit)
+
+
+def _refuse_repeated(request: Request) -> None:
+    named = Counter(name for name, _ in request.query_params.multi_items())
+    if repeated := [name for name, n in named.items() if n > 1]:
+        problems = [FieldProblem(f"/query/{name}", "repeated", "is given more than once") for name in repeated]
+        raise InvalidError("a parameter of the query is given more than once", errors=problems)
 
 
 def _again(body: bytes) -> Receive:

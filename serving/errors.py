@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 MEDIA_TYPE: Final = "application/problem+json"
+BYTE_ORDER_MARK: Final = "a byte order mark stands before the JSON: leave it out"
+NAMED_TWICE: Final = "a property is named twice"
 _N_SHOWN: Final = 20
 
 
@@ -245,21 +247,18 @@ def _headers(request: Request, known: ServingError, error: Exception) -> dict[st
 def _allowed(request: Request) -> str:
     """The methods of all routes with this path: the framework names only the first's."""
     path = getattr(request.scope.get("route"), "path", None)
-    return ", ".join(
-        sorted(
-            method
-            for one in iter_route_contexts(request.app.routes)
-            if one.path == path
-            for method in one.methods or ()
-        )
-    )
+    routes = [one for one in iter_route_contexts(request.app.routes) if one.path == path]
+    methods = {method for one in routes for method in one.methods or ()}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _field_problem(error: dict[str, Any]) -> FieldProblem:
     """A validation error by its place and rule; a property that the schema doesn't know is not named, its parent is."""
     where, *path = error["loc"]
     if error["type"] == "json_invalid":
-        return FieldProblem("", "json_invalid", "the body is not JSON, or names a property twice")
+        why = error.get("ctx", {}).get("error")
+        detail = why if why in (BYTE_ORDER_MARK, NAMED_TWICE) else "the body is not JSON"
+        return FieldProblem("", "json_invalid", detail)
     if error["type"] == "extra_forbidden":
         path, detail = path[:-1], "has a property that the schema does not know"
     else:

@@ -18,9 +18,9 @@ from prometheus_client.registry import Collector
 
 M = TypeVar("M", bound=Collector)
 
-_ROUTE_S: Final = (0.0025, 0.01, 0.05, 0.25)
+_ROUTE_S: Final = (0.01, 0.05, 0.25)
 """Few: each costs a line for every route that was asked."""
-_MODEL_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_MODEL_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1)
 _STORE_S: Final = (0.001, 0.01, 0.1)
 _BATCH: Final = (1, 5, 20, 100, 500)
 _AGE_S: Final = (60, 600, 3_600, 6 * 3_600, *(days * 86_400 for days in (1, 3, 7, 14, 30, 60, 90)))

@@ -75,6 +75,8 @@ class Edge:
         asked_id = headers.get(_REQUEST_ID, b"").decode("latin-1")
         call = Call(asked_id if _SANE.fullmatch(asked_id) else f"{getrandbits(64):016x}")
         scope.setdefault("state", {})["call"] = call
+        # The server sends no body after HEAD: the answer is made as for GET, whose headers it has to have.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def named_send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -83,16 +85,16 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, self._limited(receive, headers), named_send)
+            await self._app(asked, self._limited(receive, headers), named_send)
         except ClientDisconnect:  # nobody is left to answer
             call.status = call.status or _CLIENT_CLOSED
         except Exception as error:  # the outermost handler: nothing goes further than this
             if call.status or not isinstance(error, FORESEEN):
                 _log.error("request failed", extra={"request_id": call.request_id, **failure(error)})
             if not call.status:
-                response = await answer_problem(Request(scope), error)
+                response = await answer_problem(Request(asked), error)
                 await response(scope, receive, named_send)
-        self._note(scope, call)
+        self._note(scope["method"], asked, call)
         return None
 
     def _limited(self, receive: Receive, headers: Mapping[bytes, bytes]) -> Receive:
@@ -110,9 +112,9 @@ class Edge:
 
         return limited
 
-    def _note(self, scope: Scope, call: Call) -> None:
+    def _note(self, method: str, scope: Scope, call: Call) -> None:
         """Count and log a request by its route's template; what no route took is ``unmatched``."""
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = method if method in _METHODS else "other"
         route = getattr(scope.get("route"), "path", "unmatched")
         seconds = perf_counter() - call.started
         self._requests(method, route, call.status).inc()

@@ -19,6 +19,7 @@ from serving.errors import (
     RateLimitedError,
     ServingError,
     UnauthenticatedError,
+    UnsupportedMediaTypeError,
 )
 from serving.schemas.inference import InferError
 from serving.schemas.problems import Problem
@@ -67,7 +68,7 @@ def _refusals(method: str, path: str, operation: dict[str, Any]) -> Iterator[typ
     if "security" in operation:
         yield from (UnauthenticatedError, ForbiddenError, RateLimitedError, NotReadyError)
     if "requestBody" in operation:
-        yield from (BadRequestError, BodyTooLargeError)
+        yield from (BadRequestError, BodyTooLargeError, UnsupportedMediaTypeError)
     if "requestBody" in operation or "parameters" in operation:
         yield InvalidError
     if path == "/v2/health/ready":

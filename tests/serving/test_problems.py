@@ -136,4 +136,4 @@ def test_every_operation_says_that_it_may_answer_with_a_problem(client):
 def test_a_method_that_a_path_lacks_is_answered_with_all_it_has(client):
     answer = client.post("/v1/users/u1", json={})
     require_problem(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "DELETE, GET, PUT"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
