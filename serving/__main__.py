@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import gc
+import getpass
+import os
 import signal
 import socket
 import sys
@@ -14,7 +16,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.pointer import pointer_path
+from serving.acting import Actor, ActorKind, acting
 from serving.app import create_app
+from serving.audit import AuditLog
 from serving.errors import ServingError
 from serving.export import export_events
 from serving.export_labels import export_labels
@@ -39,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; 2 and one line on stderr where that can't be."""
     options = _parser().parse_args(arguments)
     try:
-        options.command(Settings(), options)
+        with acting(Actor(ActorKind.COMMAND, _account())):
+            options.command(Settings(), options)
     except ValidationError as error:
         return _fail("; ".join(f"MINGJIAN_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()))
     except (ServingError, OSError) as error:
@@ -47,6 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0
+
+
+def _account() -> str:
+    """Whose account of this machine runs the command; its number where it has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _fail(message: str) -> int:
@@ -100,6 +113,7 @@ def _export_events(settings: Settings, options: argparse.Namespace) -> None:
     async def export() -> None:
         async with open_stores(settings) as stores:
             log, since = stores.recommendations, options.since
+            await AuditLog(stores.audit, clock=now_us).record_export("events")
             async for written in export_events(stores.journal, log, options.out, since=since, now=now_us()):
                 print(
                     f"\rwritten: {written.n_events:,} events, {written.n_users:,} users, "
@@ -115,6 +129,7 @@ def _export_events(settings: Settings, options: argparse.Namespace) -> None:
 def _export_labels(settings: Settings, options: argparse.Namespace) -> None:
     async def export() -> None:
         async with open_stores(settings) as stores:
+            await AuditLog(stores.audit, clock=now_us).record_export("note_labels")
             async for written in export_labels(stores.reviews, stores.notes, options.out, now=now_us()):
                 print(f"\rwritten: {written.n_notes:,} notes, {written.n_labels:,} labels", end="", file=sys.stderr)
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.types import ASGIApp
 
+from serving.acting import SYSTEM, act_as
 from serving.admission import Admission
 from serving.composition import compose
 from serving.compression import Compression
@@ -26,6 +27,7 @@ from serving.ports import MetricsPort
 from serving.recommendation_log import EVERY_S
 from serving.routers import (
     actions,
+    audit,
     events,
     health,
     inference,
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            act_as(SYSTEM)  # whoever started the server does not do what it does by itself
             app.state.services = await _start(stack, settings, metrics, clock)
             yield
 
@@ -82,6 +85,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
     resources = (
         users,
         actions,
+        audit,
         kpis,
         inference,
         lists,
@@ -133,6 +137,7 @@ def _jobs(services: Services, settings: Settings) -> Iterator[AbstractAsyncConte
     repeated = services.jobs.repeated
     yield repeated("policies", services.policies.follow, every_s=settings.poll_s)
     yield repeated("models", services.slots.follow, every_s=settings.poll_s, timeout_s=_LOAD_S)
+    yield repeated("model_changes", services.model_changes.follow, every_s=settings.poll_s)
     yield repeated("recommendation_log", services.recommendation_log.flush, every_s=EVERY_S)
     yield repeated("note_reading", services.reading.follow, every_s=_CATALOGUE_S, timeout_s=_LONG_S)
     yield repeated("reports", services.reported.follow, every_s=_CATALOGUE_S)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from models.recommend.feed import FeedRules
 from models.recommend.rerank.arrange import Arrangement
 from serving.assigning import Assigning, Shares
+from serving.audit import AuditLog
 from serving.background import Jobs
 from serving.catalogue import Catalogues
 from serving.churn import CHURN, ChurnScoring
@@ -21,6 +22,7 @@ from serving.interests import Interests
 from serving.kpis.rolling import Rolling
 from serving.lists import UserLists
 from serving.metrics import Metrics
+from serving.model_changes import ModelChanges
 from serving.note_lists import NoteLists
 from serving.note_reading import NoteReading
 from serving.notes import Notes
@@ -82,10 +84,13 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
     opening = Opening(kept.reviews, sample_share=settings.review_sample_share, clock=clock)
     recommendation_log = RecommendationWriter(kept.recommendations, metrics=metrics)
     shares = Shares(settings.action_holdout_share, settings.action_control_share, settings.action_salt)
+    audit = AuditLog(kept.audit, clock=clock)
     return Services(
         journal=kept.journal,
         states=kept.states,
         key_ring=_key_ring(on),
+        audit=audit,
+        model_changes=ModelChanges(slots, audit),
         slots=slots,
         folder=folder,
         ingest=Ingest(kept.journal, folder, metrics=metrics, clock=clock),
@@ -123,6 +128,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         clock=clock,
         max_body_bytes=settings.max_body_bytes,
         console_https=settings.console_https,
+        trusted_proxies=settings.trusted_proxies,
     )
 
 
@@ -152,6 +158,7 @@ def _retention(on: _Ground) -> Retention:
             Kept(stores.assignments.retire, settings.retention_assignments_days),
             Kept(stores.reviews.retire_changes, settings.retention_review_changes_days),
             Kept(stores.reviewers.retire_sessions, 0),
+            Kept(stores.audit.retire, settings.retention_audit_days),
         ],
         events_days=settings.retention_events_days,
         keys_days=settings.retention_keys_days,

@@ -1,7 +1,7 @@
 """What routers depend on."""
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Self, TypeVar
@@ -14,7 +14,10 @@ from fastapi.security.base import SecurityBase
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from serving.acting import Actor, ActorKind, act_as
+from serving.addresses import Network, client_address
 from serving.assigning import Assigning
+from serving.audit import AuditLog
 from serving.background import Jobs
 from serving.catalogue import Catalogues
 from serving.churn import ChurnScoring
@@ -31,6 +34,7 @@ from serving.kpis.rolling import Rolling
 from serving.lists import UserLists
 from serving.metrics import Metrics
 from serving.middleware import call_of
+from serving.model_changes import ModelChanges
 from serving.note_lists import NoteLists
 from serving.note_reading import NoteReading
 from serving.notes import Notes
@@ -74,6 +78,8 @@ class Services:
     journal: Journal
     states: StateStore
     key_ring: KeyRing
+    audit: AuditLog
+    model_changes: ModelChanges
     slots: Slots
     folder: Folder
     ingest: Ingest
@@ -111,6 +117,7 @@ class Services:
     clock: Clock
     max_body_bytes: int
     console_https: bool
+    trusted_proxies: Sequence[Network]
 
 
 class Door(SecurityBase, Generic[S]):
@@ -128,7 +135,9 @@ class Door(SecurityBase, Generic[S]):
     async def open(self, request: Request) -> S:
         """The service; UnauthenticatedError or ForbiddenError for a request whose key may not pass."""
         services = services_of(request)
-        call_of(request).who = await services.key_ring.require(_key_of(request), self._scopes)
+        who = await services.key_ring.require(_key_of(request), self._scopes)
+        call_of(request).who = who
+        act_in(request, ActorKind.KEY, who)
         return self._pick(services)
 
     async def __call__(self, request: Request) -> S:
@@ -255,6 +264,12 @@ def services_of(request: Request) -> Services:
     return services
 
 
+def act_in(request: Request, kind: ActorKind, name: str = "") -> None:
+    """Let all that a request does from here on be done by somebody."""
+    address = client_address(request, services_of(request).trusted_proxies)
+    act_as(Actor(kind, name, address, call_of(request).request_id))
+
+
 UserScoring = Annotated[ChurnScoring, Depends(Door(attrgetter("churn"), Scope.SCORE))]
 Feedbacks = Annotated[Services, Depends(Door(lambda services: services, Scope.INGEST))]
 FactIngest = Annotated[Ingest, Depends(Door(attrgetter("ingest"), Scope.INGEST))]
@@ -269,6 +284,7 @@ UserRights = Annotated[Rights, Depends(Door(attrgetter("rights"), Scope.PRIVACY)
 LiveSlots = Annotated[Slots, Depends(Door(attrgetter("slots"), Scope.SCORE, Scope.ADMIN))]
 ListServices = Annotated[Services, Depends(Door(lambda services: services, Scope.SCORE, Scope.ADMIN))]
 PolicyAdmin = Annotated[Policies, Depends(Door(attrgetter("policies"), Scope.ADMIN))]
+AuditAdmin = Annotated[AuditLog, Depends(Door(attrgetter("audit"), Scope.ADMIN))]
 ActionAssigning = Annotated[Assigning, Depends(Door(attrgetter("assigning"), Scope.INGEST))]
 UpliftReports = Annotated[Uplifts, Depends(Door(attrgetter("uplifts"), Scope.SCORE, Scope.ADMIN))]
 KpiReports = Annotated[Rolling, Depends(Door(attrgetter("kpis"), Scope.SCORE, Scope.ADMIN))]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from features.state import NEVER, UserStates
 from models.churn.scorer import ChurnScorer, ChurnStatus
+from serving.audit import AuditLog
 from serving.churn import CHURN
 from serving.errors import InvalidError
 from serving.folding import Folder
@@ -67,6 +68,7 @@ async def score_all(settings: Settings, *, out: Path, as_of: int | None, block: 
                 folder = Folder(stores.journal, stores.states, workers)
                 await folder.repair()
                 batch = Batch(stores.journal, folder, model.scorer, run)
+                await AuditLog(stores.audit, clock=now_us).record_export("scores")
                 await _score(batch, stores.scores, parts)
         parts.finish()
     return parts.n_users

@@ -4,10 +4,22 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AnyUrl, Field, PostgresDsn, RedisDsn, Secret, UrlConstraints, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    BeforeValidator,
+    Field,
+    IPvAnyNetwork,
+    PostgresDsn,
+    RedisDsn,
+    Secret,
+    UrlConstraints,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from features.state import RETAINED_DAYS
+from serving.store.audit import KEPT_DAYS
 
 
 def _secure_url(url: str) -> str:
@@ -16,6 +28,11 @@ def _secure_url(url: str) -> str:
     if parts.scheme != "https" and (parts.scheme, parts.hostname) not in {("http", "localhost"), ("http", "127.0.0.1")}:
         raise ValueError("expected an https:// URL")
     return url
+
+
+def _listed(value: object) -> object:
+    """The parts of a text, as a list is written in an environment variable."""
+    return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -86,6 +103,13 @@ class Settings(BaseSettings):
     )
     retention_review_changes_days: int = Field(
         default=3 * 365, gt=0, le=36_500, description="How long what was done to reviews stays on record."
+    )
+    retention_audit_days: int = Field(
+        default=3 * 365, ge=KEPT_DAYS, le=36_500, description="How long the audit log keeps who did what."
+    )
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(),
+        description="The proxies (addresses, networks) whose X-Forwarded-For says where requests come from.",
     )
     retention_assignments_days: int = Field(
         default=365, gt=90, le=36_500, description="How long assigned actions stay on record."

@@ -5,10 +5,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from serving.console.pages import HEADERS, failed, language_of
 from serving.console.refusals import refusal
+from serving.console.routing import PageRoute
 from serving.console.signing import place, with_session
 from serving.deps import services_of
 from serving.errors import ForbiddenError, NotFoundError, NotReadyError, ServingError
@@ -69,6 +69,6 @@ def _failed(request: Request, error: ServingError) -> Response:
 
 
 ROUTES: Final = [
-    Route(_PATH, leave, methods=["GET"]),
-    Route(f"{_PATH}/callback", come_back, methods=["GET"]),
+    PageRoute(_PATH, leave, methods=["GET"]),
+    PageRoute(f"{_PATH}/callback", come_back, methods=["GET"]),
 ]

@@ -94,7 +94,8 @@ _OF_IMAGES: Final = "default-src 'none'; style-src 'unsafe-inline'"
 @PAGES.page("/overview.csv")
 async def export(page: Page) -> Response:
     """The days as CSV."""
-    _, _, kpis = await _asked(page)
+    _, segment, kpis = await _asked(page)
+    await page.services.audit.record_export("kpis", detail=segment)
     written = io.StringIO(newline="")
     rows = csv.writer(written)
     rows.writerow(["day", *DEFINITIONS])

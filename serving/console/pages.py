@@ -15,13 +15,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
+from serving.acting import ActorKind
 from serving.console.languages import Language, language
 from serving.console.refusals import refusal
-from serving.deps import Services, services_of
+from serving.console.routing import PageRoute
+from serving.deps import Services, act_in, services_of
 from serving.errors import ForbiddenError, InvalidError, NotFoundError, ServingError, known_error
 from serving.middleware import call_of
+from serving.store.audit import Action, Outcome, Target, TargetKind
 from serving.store.reviewers import Reviewer, Role
 
 COOKIE: Final = "mingjian_session"
@@ -80,7 +83,7 @@ class Page:
 Handler = Callable[[Page], Awaitable[Response]]
 
 
-class FormRoute(Route):
+class FormRoute(PageRoute):
     """Where a form is sent. Nothing is shown there: who opens its address is led to the page that the form is on."""
 
 
@@ -88,7 +91,7 @@ class Pages:
     """The pages of one part of the console; ``routes`` serve them."""
 
     def __init__(self) -> None:
-        self.routes: list[Route] = []
+        self.routes: list[PageRoute] = []
 
     def page(self, path: str, *, method: str = "GET", role: Role = Role.REVIEWER) -> Callable[[Handler], Handler]:
         """Serve a page to people of a role, or one above it."""
@@ -97,7 +100,7 @@ class Pages:
             async def endpoint(request: Request) -> Response:
                 return await _answer(request, handler, role)
 
-            kind = FormRoute if method == "POST" else Route
+            kind = FormRoute if method == "POST" else PageRoute
             self.routes.append(kind(f"/console{path}", endpoint, methods=[method], name=handler.__name__))
             return handler
 
@@ -116,9 +119,12 @@ async def _answer(request: Request, handler: Handler, role: Role) -> Response:
         page = replace(page, form=form)
         if request.method == "POST" and not hmac.compare_digest(page.field("csrf").encode(), page.csrf.encode()):
             raise ForbiddenError(said.say("表单已失效：请返回上一页刷新后重试"))
-        if not page.may(role):
-            raise ForbiddenError(said.say("您的角色无权查看此页"))
         call_of(request).who = page.who.reviewer_id
+        act_in(request, ActorKind.PERSON, page.who.reviewer_id)
+        if not page.may(role):
+            template = Target(TargetKind.PAGE, request.scope["route"].path)
+            await services.audit.record(Action.PAGE_REFUSE, template, outcome=Outcome.REFUSED)
+            raise ForbiddenError(said.say("您的角色无权查看此页"))
         return await handler(page)
     except (ServingError, HTTPException) as error:
         return failed(request, known_error(error), page)

@@ -6,15 +6,16 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from serving.console import design, desk, models, oidc, overview, people, policy, queue, signing, users
+from serving.console import audit, design, desk, models, oidc, overview, people, policy, queue, signing, users
 from serving.console.pages import lost
+from serving.console.routing import FilesRoute, PageRoute
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_PARTS: Final = (desk, queue, users, overview, models, policy, people, design)
+_PARTS: Final = (desk, queue, users, overview, models, policy, people, audit, design)
 
 
 class Static(StaticFiles):
@@ -30,7 +31,7 @@ class Static(StaticFiles):
 
 def console_routes() -> list[BaseRoute]:
     """The pages, and what they are drawn with."""
-    static = Mount("/console/static", Static(directory=str(files("serving.console").joinpath("static"))))
-    elsewhere = Route("/console/{path:path}", lost, methods=_METHODS)
+    static = FilesRoute("/console/static", Static(directory=str(files("serving.console").joinpath("static"))))
+    elsewhere = PageRoute("/console/{path:path}", lost, methods=_METHODS)
     parts = (route for part in _PARTS for route in part.PAGES.routes)
     return [*signing.ROUTES, *oidc.ROUTES, *parts, static, elsewhere]

@@ -6,7 +6,6 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from serving.console.languages import CHINESE, ENGLISH
 from serving.console.pages import (
@@ -21,6 +20,7 @@ from serving.console.pages import (
     sign_in_page,
     signing_in,
 )
+from serving.console.routing import PageRoute
 from serving.deps import services_of
 from serving.errors import ForbiddenError, ServingError
 from serving.reviewers import SignedIn
@@ -125,11 +125,11 @@ async def choose_language(request: Request) -> Response:
 
 
 ROUTES: Final = [
-    Route("/console", home, methods=["GET"]),
-    Route("/console/sign-in", sign_in, methods=["GET", "POST"]),
+    PageRoute("/console", home, methods=["GET"]),
+    PageRoute("/console/sign-in", sign_in, methods=["GET", "POST"]),
     FormRoute("/console/sign-in/again", go_on, methods=["POST"]),
-    Route("/console/sign-out", home, methods=["GET"]),
+    PageRoute("/console/sign-out", home, methods=["GET"]),
     FormRoute("/console/sign-out", sign_out, methods=["POST"]),
-    Route("/console/language", home, methods=["GET"]),
+    PageRoute("/console/language", home, methods=["GET"]),
     FormRoute("/console/language", choose_language, methods=["POST"]),
 ]

@@ -68,6 +68,7 @@ async def find_user(page: Page) -> Response:
 async def export_users(page: Page) -> Response:
     """The list as CSV."""
     tier, stage = _segment(page)
+    await page.services.audit.record_export("users", detail=" ".join(one for one in (tier, stage) if one))
     if tier is None and stage is None:
         rows = csv_of(await page.services.lists.everyone(_AT_RISK), page.services.workers)
     else:

@@ -42,6 +42,7 @@ async def export_users(services: ListServices, wanted: Annotated[Wanted, Query()
     chunked transfer does is not complete: the store failed on the way.
     """
     parts = await services.lists.everyone(wanted.bounds())
+    await services.audit.record_export("users")
     headers = {"Content-Disposition": 'attachment; filename="users.csv"'}
     return StreamingResponse(csv_of(parts, services.workers), headers=headers, media_type="text/csv; charset=utf-8")
 

@@ -172,3 +172,24 @@ KPI_COUNTS: Final = Table(
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("counts", Text, nullable=False),
 )
+
+AUDIT_LOG: Final = Table(
+    "audit_log",
+    METADATA,
+    Column("entry_no", SEQ, primary_key=True, autoincrement=True),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target_kind", Text),
+    Column("target", Text),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("address", Text),
+    Column("request_id", Text),
+    Index("ix_audit_log_occurred_at", "occurred_at"),
+    Index("ix_audit_log_action", "action", "entry_no"),
+    Index("ix_audit_log_actor", "actor", "entry_no"),
+    Index("ix_audit_log_target", "target", "entry_no"),
+    sqlite_autoincrement=True,
+)

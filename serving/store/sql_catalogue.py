@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 
 from serving.store.catalogue import NoteChange, NoteRead, Postponed, Unread
 from serving.store.database import Database
-from serving.store.sql_erasures import salted_hash
+from serving.store.sql_salts import salted_hash
 from serving.store.tables import CATALOGUE, IS_UNREAD, NOTES, WATERMARKS
 
 _C: Final = CATALOGUE.c

@@ -1,10 +1,9 @@
 """Tombstones and pending erasures in SQL, in the journal's database.
 
-A tombstone is BLAKE2b of a user's id, keyed with a random salt of this deployment. Whoever writes something of a
-user asks ``erased_among`` in the same transaction, so nothing can come after the tombstone.
+A tombstone is a user's salted hash. Whoever writes something of a user asks ``erased_among`` in the same transaction,
+so nothing can come after the tombstone.
 """
 
-import hashlib
 import json
 from collections.abc import Collection
 from typing import Any, Final
@@ -26,10 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from serving.store.audit import Action, NewEntry, Target, TargetKind, entry
 from serving.store.database import Database
 from serving.store.erasure import ErasureBacklog, PendingErasure
+from serving.store.sql_audit import write_down
+from serving.store.sql_salts import salted_hash
 from serving.store.sql_sequence import lock_journal
-from serving.store.tables import PENDING_ERASURES, SALTS, TOMBSTONES
+from serving.store.tables import PENDING_ERASURES, TOMBSTONES
 
 
 def _tombstones(each: Function[Any]) -> Select[Any]:
@@ -45,7 +47,6 @@ _TOMBSTONES: Final = {
 }
 _P: Final = PENDING_ERASURES.c
 _PENDING: Final = select(_P.user_id, _P.n_attempts).where(_P.try_at <= bindparam("at")).order_by(_P.try_at, _P.user_id)
-_SALT: Final = select(SALTS.c.salt).where(SALTS.c.name == "tombstones")
 
 
 def erased_among(connection: Connection, user_ids: Collection[str]) -> set[str]:
@@ -69,7 +70,8 @@ class SqlErasures:
 
     async def begin(self, user_id: str, at: int) -> int:
         """See ``ErasureLog``."""
-        return await self._database.write(lambda connection: _begin(connection, user_id, at))
+        erased = entry(Action.USER_ERASE, Target(TargetKind.USER, user_id), at=at)
+        return await self._database.write(lambda connection: _begin(connection, user_id, at, erased))
 
     async def pending(self, *, at: int, limit: int) -> list[PendingErasure]:
         """See ``ErasureLog``."""
@@ -96,18 +98,12 @@ class SqlErasures:
         await self._database.scrub()
 
 
-def _begin(connection: Connection, user_id: str, at: int) -> int:
+def _begin(connection: Connection, user_id: str, at: int, erased: NewEntry) -> int:
     lock_journal(connection)
+    write_down(connection, erased)
     user_hash = salted_hash(connection, user_id)
     connection.execute(insert_new(connection, TOMBSTONES), {"user_hash": user_hash, "erased_at": at})
     connection.execute(insert_new(connection, PENDING_ERASURES), {"user_id": user_id, "begun_at": at})
     first = select(TOMBSTONES.c.erased_at).where(TOMBSTONES.c.user_hash == user_hash)
     erased_at: int = connection.execute(first).scalar_one()
     return erased_at
-
-
-def salted_hash(connection: Connection, name: str) -> str:
-    """What stands for an id that must not be kept, in this deployment alone."""
-    if "salt" not in connection.info:  # it never changes, and is read once a connection
-        connection.info["salt"] = connection.execute(_SALT).scalar_one()
-    return hashlib.blake2b(name.encode(), key=connection.info["salt"], digest_size=32).hexdigest()

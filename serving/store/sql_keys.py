@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
+from serving.store.audit import Action, NewEntry, Target, TargetKind, entry
 from serving.store.database import Database
 from serving.store.keys import KEY_ID_CHARS, StoredKey
+from serving.store.sql_audit import write_down
 from serving.store.tables import API_KEYS
 
 
@@ -29,8 +31,9 @@ class SqlKeys:
 
     async def add(self, key: StoredKey) -> None:
         """See ``KeyStore``."""
-        row = {**key._asdict(), "scopes": " ".join(sorted(key.scopes))}
-        await self._database.write(lambda connection: connection.execute(insert(API_KEYS), row))
+        scopes = " ".join(sorted(key.scopes))
+        created = entry(Action.KEY_CREATE, Target(TargetKind.KEY, key.key_id), at=key.created_at, detail=scopes)
+        await self._database.write(lambda connection: _add(connection, key, created))
 
     async def purge(self, before: int) -> None:
         """See ``KeyStore``."""
@@ -46,8 +49,24 @@ class SqlKeys:
         return await self._revoke(func.substr(API_KEYS.c.key_hash, 1, KEY_ID_CHARS) == key_id, at)
 
     async def _revoke(self, those: ColumnElement[bool], at: int) -> int:
-        statement = update(API_KEYS).where(those, API_KEYS.c.revoked_at.is_(None)).values(revoked_at=at)
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        told = entry(Action.KEY_REVOKE, None, at=at)
+        return await self._database.write(lambda connection: _revoke(connection, those, told))
+
+
+def _add(connection: Connection, key: StoredKey, told: NewEntry) -> None:
+    row = {**key._asdict(), "scopes": " ".join(sorted(key.scopes))}
+    connection.execute(insert(API_KEYS), row)
+    write_down(connection, told)
+
+
+def _revoke(connection: Connection, those: ColumnElement[bool], told: NewEntry) -> int:
+    """Revoke those in force, each on record."""
+    in_force = update(API_KEYS).where(those, API_KEYS.c.revoked_at.is_(None))
+    revoking = in_force.values(revoked_at=told.occurred_at).returning(func.substr(API_KEYS.c.key_hash, 1, KEY_ID_CHARS))
+    key_ids = connection.scalars(revoking).all()
+    for key_id in key_ids:
+        write_down(connection, told._replace(target=Target(TargetKind.KEY, key_id)))
+    return len(key_ids)
 
 
 def _stored(row: Row[Any]) -> StoredKey:

@@ -1,17 +1,26 @@
 """The policies in SQL, on SQLite and PostgreSQL alike."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, insert, select
 
+from serving.acting import Actor, actor
+from serving.store.audit import Action, NewEntry, Outcome, Target, TargetKind
 from serving.store.database import Database
 from serving.store.policies import Deed, InForce, PolicyChange, Role, StoredPolicy, What
+from serving.store.sql_audit import write_down
 from serving.store.sql_erasures import insert_new
 from serving.store.tables import POLICIES, POLICY_CHANGES, WATERMARKS
 
 _C: Final = POLICY_CHANGES.c
 _NEWEST: Final = select(POLICY_CHANGES).order_by(_C.change_no.desc())
+_ACTIONS: Final = {
+    What.ADD: Action.POLICY_ADD,
+    What.ACTIVATE: Action.POLICY_ACTIVATE,
+    What.SHADOW: Action.POLICY_SHADOW,
+    What.ROLLBACK: Action.POLICY_ROLLBACK,
+}
 
 
 class SqlPolicies:
@@ -22,7 +31,8 @@ class SqlPolicies:
 
     async def add(self, policy: StoredPolicy, deed: Deed) -> None:
         """See ``PolicyStore``."""
-        await self._database.write(lambda connection: _add(connection, policy, deed))
+        change = _Change(deed, actor())
+        await self._database.write(lambda connection: _add(connection, policy, change))
 
     async def get(self, version: str) -> StoredPolicy | None:
         """See ``PolicyStore``."""
@@ -44,11 +54,13 @@ class SqlPolicies:
 
     async def put_in_force(self, role: Role, version: str | None, deed: Deed, *, shipped: StoredPolicy) -> None:
         """See ``PolicyStore``."""
-        await self._database.write(lambda connection: _put_in_force(connection, role, version, deed, shipped))
+        change = _Change(deed, actor())
+        await self._database.write(lambda connection: _put_in_force(connection, role, version, change, shipped))
 
     async def roll_back(self, deed: Deed) -> str | None:
         """See ``PolicyStore``."""
-        return await self._database.write(lambda connection: _roll_back(connection, deed))
+        change = _Change(deed, actor())
+        return await self._database.write(lambda connection: _roll_back(connection, change))
 
     async def changes(self, *, before_no: int | None, limit: int) -> Sequence[PolicyChange]:
         """See ``PolicyStore``."""
@@ -59,18 +71,27 @@ class SqlPolicies:
         return [_change(row) for row in rows]
 
 
+class _Change(NamedTuple):
+    """What is done, and who acts."""
+
+    deed: Deed
+    by: Actor
+
+
 def _lock(connection: Connection) -> None:
     """Take turns: each change knows what it changes."""
     connection.execute(select(WATERMARKS.c.seq).where(WATERMARKS.c.name == "policies").with_for_update())
 
 
-def _add(connection: Connection, policy: StoredPolicy, deed: Deed) -> None:
+def _add(connection: Connection, policy: StoredPolicy, change: _Change) -> None:
     _lock(connection)
     if connection.execute(insert_new(connection, POLICIES), policy._asdict()).rowcount:
-        _write_down(connection, What.ADD, deed, role=None, before=None, after=policy.version)
+        _write_down(connection, What.ADD, change, role=None, before=None, after=policy.version)
 
 
-def _put_in_force(connection: Connection, role: Role, version: str | None, deed: Deed, shipped: StoredPolicy) -> None:
+def _put_in_force(
+    connection: Connection, role: Role, version: str | None, change: _Change, shipped: StoredPolicy
+) -> None:
     _lock(connection)
     last = _last(connection, role)
     before = last.after if last else shipped.version if role is Role.ACTIVE else None
@@ -78,10 +99,10 @@ def _put_in_force(connection: Connection, role: Role, version: str | None, deed:
         return
     connection.execute(insert_new(connection, POLICIES), shipped._asdict())
     what = What.ACTIVATE if role is Role.ACTIVE else What.SHADOW
-    _write_down(connection, what, deed, role=role, before=before, after=version)
+    _write_down(connection, what, change, role=role, before=before, after=version)
 
 
-def _roll_back(connection: Connection, deed: Deed) -> str | None:
+def _roll_back(connection: Connection, change: _Change) -> str | None:
     _lock(connection)
     active = _last(connection, Role.ACTIVE)
     if active is None:
@@ -91,7 +112,7 @@ def _roll_back(connection: Connection, deed: Deed) -> str | None:
     if activation is None:
         return None
     before: str = activation.before
-    _write_down(connection, What.ROLLBACK, deed, role=Role.ACTIVE, before=active.after, after=before)
+    _write_down(connection, What.ROLLBACK, change, role=Role.ACTIVE, before=active.after, after=before)
     return before
 
 
@@ -101,10 +122,13 @@ def _last(connection: Connection, role: Role) -> PolicyChange | None:
 
 
 def _write_down(
-    connection: Connection, what: What, deed: Deed, *, role: Role | None, before: str | None, after: str | None
+    connection: Connection, what: What, change: _Change, *, role: Role | None, before: str | None, after: str | None
 ) -> None:
+    deed = change.deed
     row = {"changed_at": deed.at, "who": deed.who, "what": what, "role": role, "why": deed.why}
     connection.execute(insert(POLICY_CHANGES), row | {"before": before, "after": after})
+    target = Target(TargetKind.POLICY, after) if after else None
+    write_down(connection, NewEntry(deed.at, change.by, _ACTIONS[what], target, Outcome.DONE, ""))
 
 
 def _change(row: Row[Any]) -> PolicyChange:

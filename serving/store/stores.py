@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from serving.settings import Settings
 from serving.store.assignments import AssignmentStore
+from serving.store.audit import AuditStore
 from serving.store.catalogue import CatalogueStore
 from serving.store.database import Database
 from serving.store.erasure import ErasureLog
@@ -23,6 +24,7 @@ from serving.store.reviewers import ReviewerStore
 from serving.store.reviews import ReviewStore
 from serving.store.scores import ScoreStore
 from serving.store.sql_assignments import SqlAssignments
+from serving.store.sql_audit import SqlAudit
 from serving.store.sql_catalogue import SqlCatalogue
 from serving.store.sql_erasures import SqlErasures
 from serving.store.sql_journal import SqlJournal
@@ -59,6 +61,7 @@ class Stores(NamedTuple):
     reviewers: ReviewerStore
     assignments: AssignmentStore
     kpis: KpiStore
+    audit: AuditStore
 
 
 @contextmanager
@@ -92,6 +95,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             SqlReviewers(database),
             SqlAssignments(database),
             SqlKpis(database),
+            SqlAudit(database),
         )
 
 

@@ -53,6 +53,7 @@ NEEDS = {
     ("POST", "/v1/policies:shadow"): {Scope.ADMIN},
     ("POST", "/v1/policies:rollback"): {Scope.ADMIN},
     ("GET", "/v1/policy-changes"): {Scope.ADMIN},
+    ("GET", "/v1/audit"): {Scope.ADMIN},
     ("POST", "/v1/actions:assign"): {Scope.INGEST},
     ("GET", "/v1/kpis"): {Scope.SCORE, Scope.ADMIN},
     ("GET", "/v1/reports/uplift"): {Scope.SCORE, Scope.ADMIN},
