@@ -127,6 +127,8 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
     await services.slots.follow()
     await services.catalogues.follow()
     await stack.enter_async_context(services.recommendation_log.flushed())
+    if services.callbacks:
+        stack.push_async_callback(services.callbacks.close)
     for job in _jobs(services, settings):
         await stack.enter_async_context(job)
     return services

@@ -173,6 +173,8 @@ class Metrics:
         self.callbacks = self._counter(
             "callbacks", "Attempts to tell the community a decision: taken, failed, or dead with the last.", "outcome"
         )
+        for outcome in ("taken", "failed", "dead"):
+            self.callbacks.labels(outcome)  # from zero: a rate needs a value before the first
 
     def _add_slots(self) -> None:
         self.model_required = self._gauge(

@@ -58,7 +58,7 @@ async def list_reviews(
     reviewing: Reviewing, wanted: Annotated[WantedReviews, Query()], request: Request
 ) -> ReviewsListed:
     """List reviews: those that wait by priority, the decided by when, the newest first."""
-    query = ReviewQuery(state=wanted.state, **_conditions(wanted))
+    query = ReviewQuery(state=wanted.state, untold=wanted.untold, **_conditions(wanted))
     after = read_cursor(query, wanted.cursor) if wanted.cursor else None
     found = await reviewing.desk.page(query, after=after, limit=wanted.limit + 1)
     shown, has_more = found[: wanted.limit], len(found) > wanted.limit

@@ -170,6 +170,7 @@ class WantedReviews(Body):
     category: Name | None = None
     tier: Tier | None = None
     opened_before: Instant | None = None
+    untold: bool = Field(False, description="Only decisions that the community did not take at the last attempt.")
     limit: int = Field(20, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, max_length=1_000)
 

@@ -120,7 +120,7 @@ class After(NamedTuple):
 
 class ReviewQuery(NamedTuple):
     """Which reviews; a condition holds where it is given. ``but_not`` is the id of one that is left out,
-    ``only`` of the one that is meant.
+    ``only`` of the one that is meant; ``untold`` are those that the community did not take at the last attempt.
     """
 
     state: ReviewState | None = None
@@ -133,6 +133,7 @@ class ReviewQuery(NamedTuple):
     author_id: str | None = None
     but_not: str | None = None
     only: str | None = None
+    untold: bool = False
 
 
 class ReviewChange(NamedTuple):

@@ -4,11 +4,11 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Text, case, column, delete, func, select, tuple_, update, values
+from sqlalchemy import ColumnElement, Row, Text, and_, case, column, delete, func, select, tuple_, update, values
 
 from models.policy.words import SHOWN
 from serving.store.database import Database
-from serving.store.desk_tables import IS_CLAIMED, REVIEW_CHANGES, REVIEWS
+from serving.store.desk_tables import IS_CLAIMED, IS_UNTOLD, REVIEW_CHANGES, REVIEWS
 from serving.store.reviews import (
     After,
     Backlog,
@@ -253,6 +253,8 @@ def _matching(query: ReviewQuery) -> Iterator[ColumnElement[bool]]:
         yield _R.review_id != query.but_not
     if query.only is not None:
         yield _R.review_id == query.only
+    if query.untold:
+        yield and_(IS_UNTOLD)
 
 
 def _change(row: Row[Any]) -> ReviewChange:

@@ -29,6 +29,10 @@ class Community(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Taking)
         self.taken: list[tuple[str, dict[str, str], bytes]] = []
         self.statuses = [204]
+        self.answers = threading.Event()
+        """Until it is set, nothing is answered about the note ``slow``."""
+        self.drips = False
+        """Whether answers come a byte at a time, and never end."""
 
 
 class Taking(BaseHTTPRequestHandler):
@@ -36,7 +40,12 @@ class Taking(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if json.loads(body)["note_id"] == "slow":
+            self.server.answers.wait(30)
         self.server.taken.append((self.path, dict(self.headers), body))
+        while self.server.drips:
+            self.wfile.write(b"H")
+            self.server.answers.wait(0.5)
         statuses = self.server.statuses
         self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
         self.send_header("Location", "https://elsewhere.example/")
@@ -102,11 +111,22 @@ def desk(world, community, certificate, eventually):
         eventually(lambda: client.get("/v1/reviews").json()["results"])
         world.clock.now += timedelta(seconds=1)
         yield Desk(client, sending, world)
+        community.answers.set()
+        client.portal.call(sending.close)
 
 
 class Desk:
     def __init__(self, client, sending, world):
         self.client, self.sending, self.world = client, sending, world
+
+    def report(self, note_id):
+        self.client.put(f"/v1/notes/{note_id}", json=SPAM)
+        report = {"event_id": f"r-{note_id}", "user_id": "bob", "event": "report", "note_id": note_id}
+        self.client.post("/v1/events", json={"events": [report | {"occurred_at": "2025-04-30T00:00:00Z"}]})
+
+    def untold(self):
+        query = {"state": "decided", "untold": True}
+        return [one["note_id"] for one in self.client.get("/v1/reviews", params=query).json()["results"]]
 
     def decide(self):
         claimed = self.client.post("/v1/reviews:claim", json={"reviewer": "lin"}).json()
@@ -157,8 +177,35 @@ def test_after_the_last_attempt_nothing_more_is_sent(desk, community):
     desk.decide()
     for _ in range(2 * MAX_ATTEMPTS):
         desk.follow(hours=7)
+        assert desk.untold() == (["n1"] if len(community.taken) == MAX_ATTEMPTS else [])
     assert len(community.taken) == MAX_ATTEMPTS
     assert 'mingjian_callbacks_total{outcome="dead"} 1.0' in desk.client.get("/metrics").text
+
+
+def test_a_callback_that_hangs_holds_up_no_other_and_is_sent_once(desk, community, eventually):
+    desk.report("slow")
+    eventually(lambda: len(desk.client.get("/v1/reviews").json()["results"]) == 2)
+    for _ in range(2):
+        desk.decide()
+    desk.follow(minutes=1)
+    assert [json.loads(body)["note_id"] for _, _, body in community.taken] == ["n1"]
+    desk.follow(minutes=1)
+    community.answers.set()
+    eventually(lambda: not desk.sending._under_way)
+    desk.follow(days=1)
+    assert [json.loads(body)["note_id"] for _, _, body in community.taken] == ["n1", "slow"]
+    assert desk.untold() == []
+
+
+@pytest.mark.slow
+def test_an_answer_that_never_ends_is_given_up(desk, community, eventually):
+    community.drips = True
+    desk.decide()
+    desk.follow(minutes=1)
+    eventually(lambda: not desk.sending._under_way)
+    assert 'mingjian_callbacks_total{outcome="failed"} 1.0' in desk.client.get("/metrics").text
+    community.drips = False
+    community.answers.set()
 
 
 def test_a_receiver_that_is_not_who_it_should_be_gets_nothing(desk, community):
