@@ -18,6 +18,7 @@ from typing import Any, Final
 import duckdb
 
 from features.errors import DataError
+from features.ids import MAX_CHARS, PATH_STEPS, PATTERN
 from features.schema import EVENT_KINDS, TABLES, Column, ColumnType, Table
 from features.table_files import TableFiles, find_tables, open_text
 
@@ -263,8 +264,8 @@ def _rules(column: Column, kind: str, *, now: int) -> Iterator[tuple[str, str]]:
     raw, given, value = f'"{column.name}"', _given(column, kind), _typed(column, kind)
     if not column.nullable:
         yield "missing", f"{raw} IS NULL" + (f" OR CAST({raw} AS VARCHAR) = ''" if _is_id(column) else "")
-    if _is_id(column) and kind == _TEXT:
-        yield "rounded by a spreadsheet", f"regexp_matches({raw}, '{_SPOILT}')"
+    if _is_id(column):
+        yield from _id_rules(column, kind)
     if column.type is not ColumnType.STRING:
         yield f"not a {column.type}", f"{given} IS NOT NULL AND ({value} IS NULL{_differs(column, kind)})"
     if column.type is ColumnType.TIMESTAMP:
@@ -295,6 +296,15 @@ def _differs(column: Column, kind: str) -> str:
     if column.type is ColumnType.BOOLEAN and kind.split("(")[0] in _NUMBERS:
         return f" OR {given} NOT IN (0, 1)"
     return ""
+
+
+def _id_rules(column: Column, kind: str) -> Iterator[tuple[str, str]]:
+    """Those of ids: their grammar (``features.ids``), and that no spreadsheet has taken them for numbers."""
+    value, steps = _typed(column, kind), ", ".join(f"'{step}'" for step in PATH_STEPS)
+    no_id = f"(length({value}) > {MAX_CHARS} OR {value} IN ({steps}) OR NOT regexp_matches({value}, '{PATTERN}'))"
+    yield "with no id", no_id + ("" if column.nullable else f" AND {value} <> ''")
+    if kind == _TEXT:
+        yield "rounded by a spreadsheet", f"regexp_matches(\"{column.name}\", '{_SPOILT}')"
 
 
 def _repeated(connection: duckdb.DuckDBPyConnection, raw: str, name: str) -> list[tuple[str, int]]:

@@ -23,6 +23,7 @@ from serving.instants import Clock, now_us
 from serving.metrics import Metrics
 from serving.middleware import Edge
 from serving.openapi import DescribedApi
+from serving.paths import RawPaths
 from serving.ports import MetricsPort
 from serving.recommendation_log import EVERY_S
 from serving.routers import (
@@ -103,7 +104,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
     # As they are: through an included router FastAPI searches twice, and asks each of its routes for its context.
     app.router.routes[:0] = chain.from_iterable(resource.router.routes for resource in resources)
     # In place of Starlette's own stack, whose layers turn errors into answers as Edge does.
-    routed: ASGIApp = AsyncExitStackMiddleware(app.router)
+    routed: ASGIApp = RawPaths(AsyncExitStackMiddleware(app.router))
     if settings.metrics_port is not None:
         routed = MetricsPort(routed, settings.metrics_port)
     edge = Edge(Compression(routed), metrics=metrics, max_body_bytes=settings.max_body_bytes)

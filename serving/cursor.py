@@ -7,11 +7,24 @@ so that one that was cut, changed or brought to another list is refused instead 
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from serving.errors import FieldProblem, InvalidError
+from serving.schemas.base import Text
+
+T = TypeVar("T")
+
+_Rank = Annotated[int | float, Field(ge=-(2**53), le=2**53)]
 
 _N_DIGEST: Final = 12
+
+BY_RANK: Final[TypeAdapter[tuple[float, str]]] = TypeAdapter(tuple[_Rank, Text])
+"""A place by what a list is sorted by, and an id."""
+BY_RANK_IF_ANY: Final[TypeAdapter[tuple[float | None, str]]] = TypeAdapter(tuple[_Rank | None, Text])
+BY_ID: Final[TypeAdapter[tuple[str]]] = TypeAdapter(tuple[Text])
+BY_NUMBER: Final[TypeAdapter[tuple[int]]] = TypeAdapter(tuple[Annotated[int, Field(ge=0, lt=2**63)]])
 
 
 def write_cursor(query: tuple[Any, ...], place: tuple[Any, ...]) -> str:
@@ -20,7 +33,7 @@ def write_cursor(query: tuple[Any, ...], place: tuple[Any, ...]) -> str:
     return urlsafe_b64encode(_digest(query, written) + written).decode()
 
 
-def read_cursor(query: tuple[Any, ...], cursor: str) -> Any:
+def read_cursor(query: tuple[Any, ...], cursor: str, place: TypeAdapter[T]) -> T:
     """The place that ``write_cursor`` wrote down for this list; InvalidError for any other text."""
     try:
         content = urlsafe_b64decode(cursor)
@@ -28,9 +41,16 @@ def read_cursor(query: tuple[Any, ...], cursor: str) -> Any:
         content = b""
     digest, written = content[:_N_DIGEST], content[_N_DIGEST:]
     if urlsafe_b64encode(content).decode() != cursor or digest != _digest(query, written):
-        detail = "is not one that this list gave"
-        raise InvalidError(f"the cursor {detail}", errors=[FieldProblem("/query/cursor", "bad_cursor", detail)])
-    return tuple(json.loads(written))
+        raise _bad_cursor()
+    try:
+        return place.validate_json(written, strict=True)
+    except ValidationError as error:
+        raise _bad_cursor() from error
+
+
+def _bad_cursor() -> InvalidError:
+    detail = "is not one that this list gave"
+    return InvalidError(f"the cursor {detail}", errors=[FieldProblem("/query/cursor", "bad_cursor", detail)])
 
 
 def _digest(query: tuple[Any, ...], written: bytes) -> bytes:

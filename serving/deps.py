@@ -38,6 +38,7 @@ from serving.model_changes import ModelChanges
 from serving.note_lists import NoteLists
 from serving.note_reading import NoteReading
 from serving.notes import Notes
+from serving.paths import unescaped
 from serving.policies.live import Policies
 from serving.policies.simulation import Replay
 from serving.quality import NoteScoring
@@ -183,6 +184,7 @@ class GuardedRoute(APIRoute):
         return {name: opened[door] for name, door in self._doors.items()}
 
     async def _answer(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        scope["path_params"] = unescaped(scope["path_params"])
         request = Request(scope, receive)
         services = await self._open(request)
         body = await _body_of(request) if self.body_field else None

@@ -255,6 +255,7 @@ def _allowed(request: Request) -> str:
 def _field_problem(error: dict[str, Any]) -> FieldProblem:
     """A validation error by its place and rule; a property that the schema doesn't know is not named, its parent is."""
     where, *path = error["loc"]
+    path = path[:-2] if path[-1:] == ["[key]"] else path
     if error["type"] == "json_invalid":
         why = error.get("ctx", {}).get("error")
         detail = why if why in (BYTE_ORDER_MARK, NAMED_TWICE) else "the body is not JSON"
@@ -268,4 +269,5 @@ def _field_problem(error: dict[str, Any]) -> FieldProblem:
 
 def json_pointer(steps: Iterable[str | int]) -> str:
     """RFC 6901's pointer along these steps."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+    pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+    return pointer.encode(errors="replace").decode()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_RANK_IF_ANY, read_cursor, write_cursor
 from serving.errors import FieldProblem, InvalidError
 from serving.store.scores import Score, ScorePage, ScoreQuery, ScoreStore
 
@@ -31,7 +31,7 @@ class UserLists:
     async def page(self, wanted: Mapping[str, Any], *, cursor: str | None, limit: int) -> UserPage:
         """Up to ``limit`` users from where a cursor points, at first from the top; InvalidError for a bad cursor."""
         query = await self._query(wanted)
-        after = read_cursor(query, cursor) if cursor else None
+        after = read_cursor(query, cursor, BY_RANK_IF_ANY) if cursor else None
         scores, reached = await self._scores.page(query, after=after, limit=limit)
         return UserPage(query.horizon_days or None, scores, write_cursor(query, reached) if reached else None)
 

@@ -1,10 +1,10 @@
 """Lists of notes by their latest scores: which deserve reach, which need eyes."""
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_RANK, read_cursor, write_cursor
 from serving.errors import FieldProblem, InvalidError
-from serving.store.note_scores import ListedNote, NoteQuery, NoteScoreStore, Position
+from serving.store.note_scores import ListedNote, NoteQuery, NoteScoreStore
 
 
 class ListedPage(NamedTuple):
@@ -29,6 +29,6 @@ class NoteLists:
         if query.label is None and (query.sort == "probability" or any(one is not None for one in of_label)):
             detail = "is needed for probabilities and flags, and to sort by them"
             raise InvalidError(f"label {detail}", errors=[FieldProblem("/query/label", "label_needed", detail)])
-        after = cast("Position", read_cursor(query, cursor)) if cursor else None
+        after = read_cursor(query, cursor, BY_RANK) if cursor else None
         notes, reached = await self._scores.page(query, after=after, limit=limit)
         return ListedPage([*notes], write_cursor(query, reached) if reached else None)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from serving.acting import ActorKind
 from serving.console.pages import Page, Pages
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_NUMBER, read_cursor, write_cursor
 from serving.errors import InvalidError
 from serving.store.audit import Action, AuditQuery, Outcome, TargetKind
 from serving.store.reviewers import Role
@@ -32,7 +32,7 @@ async def show_audit(page: Page) -> Response:
         outcome=_one_of(page, "outcome", Outcome),
     )
     cursor = page.asked("cursor")
-    before_no = read_cursor(query, cursor)[0] if cursor else None
+    before_no = read_cursor(query, cursor, BY_NUMBER)[0] if cursor else None
     found = await page.services.audit.page(query, before_no=before_no, limit=_LIMIT + 1)
     shown = found[:_LIMIT]
     people = await page.services.reviewers.all()

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match
 
+from features.ids import is_id
 from serving.acting import ActorKind
 from serving.console.languages import Language, language
 from serving.console.refusals import refusal
@@ -24,6 +25,7 @@ from serving.console.routing import PageRoute
 from serving.deps import Services, act_in, services_of
 from serving.errors import ForbiddenError, InvalidError, NotFoundError, ServingError, known_error
 from serving.middleware import call_of
+from serving.paths import path_of, unescaped
 from serving.store.audit import Action, Outcome, Target, TargetKind
 from serving.store.reviewers import Reviewer, Role
 
@@ -60,12 +62,15 @@ class Page:
         return next(iter(self.form.get(name, ())), "")
 
     def path(self, name: str) -> str:
-        """A part of the path."""
-        return str(self.request.path_params[name])
+        """A part of the path; NotFoundError for what can't be an id."""
+        part = str(unescaped(self.request.path_params)[name])
+        if not is_id(part):
+            raise NotFoundError
+        return part
 
     def asked(self, name: str) -> str:
         """A part of the query, empty where it is not there."""
-        return self.request.query_params.get(name, "")
+        return _without_nul(self.request.query_params.get(name, ""))
 
     def may(self, role: Role) -> bool:
         """Whether this person has a role, or one above it."""
@@ -144,7 +149,7 @@ async def lost(request: Request) -> Response:
 def signing_in(request: Request, form: Mapping[str, Sequence[str]]) -> Response:
     """The page to sign in on; what was asked for comes after that, a form as it was filled in."""
     kept = {name: own for name, own in form.items() if name != "csrf"}
-    path = request.url.path if kept else place_of(request)
+    path = path_of(request) if kept else place_of(request)
     again = {"path": path, "form": json.dumps(kept, ensure_ascii=False) if kept else ""}
     return sign_in_page(request, again, status=401 if kept else 200)
 
@@ -175,12 +180,12 @@ def place_of(request: Request) -> str:
     """Where what is shown can be opened again: where it is, or the page of the form that drew it."""
     if request.method not in _READS:
         return _page_of_form(request)
-    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    return f"{path_of(request)}?{request.url.query}" if request.url.query else path_of(request)
 
 
 def _page_of_form(request: Request) -> str:
     """The page of a form is the first step of where it is sent: ``/console/policy`` of ``/console/policy/check``."""
-    return "/".join(request.url.path.split("/")[:3])
+    return "/".join(path_of(request).split("/")[:3])
 
 
 def _is_of_form(request: Request) -> bool:
@@ -208,8 +213,14 @@ async def form_of(request: Request) -> dict[str, list[str]]:
     except ValueError as error:
         raise InvalidError(f"a form has at most {MAX_FIELDS} fields") from error
     for name, value in pairs:
-        fields.setdefault(name, []).append(value)
+        fields.setdefault(name, []).append(_without_nul(value))
     return fields
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise InvalidError("text holds no U+0000")
+    return text
 
 
 @cache

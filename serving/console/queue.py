@@ -8,7 +8,7 @@ from models.policy.words import WORDS, Tier
 from models.quality.reasons import LABEL_TEXTS
 from serving.console.desk import CHOICES
 from serving.console.pages import Page, Pages
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_RANK, read_cursor, write_cursor
 from serving.errors import InvalidError
 from serving.reviews.desk import Decided
 from serving.store.reviewers import Role
@@ -31,7 +31,7 @@ async def show_queue(page: Page) -> Response:
         category=page.asked("category") or None,
     )
     cursor = page.asked("cursor")
-    after = read_cursor(query, cursor) if cursor else None
+    after = read_cursor(query, cursor, BY_RANK) if cursor else None
     found = await page.services.desk.page(query, after=after, limit=_LIMIT + 1)
     shown, has_more = found[:_LIMIT], len(found) > _LIMIT
     names = {one.reviewer_id: one.name for one in await page.services.reviewers.all()}

@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
 
+from features.ids import is_id
 from features.schema import IMPRESSION
 from features.state import UserState, community_day
 from models.policy.words import WORDS, Stage, Tier
 from serving.audience import csv_of, segments_csv_of
 from serving.console.pages import HEADERS, Page, Pages
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_ID, read_cursor, write_cursor
 from serving.errors import InvalidError, NoModelError, ServingError
 from serving.recommend import Asked, reason_of
 from serving.store.reviewers import Role
@@ -48,7 +49,7 @@ async def list_users(page: Page) -> Response:
         return page.render("users.html", listed=listed, members=None, next_cursor=listed.next_cursor, **chosen)
     query = (str(tier), str(stage))
     cursor = page.asked("cursor")
-    (after,) = read_cursor(query, cursor) if cursor else ("",)
+    (after,) = read_cursor(query, cursor, BY_ID) if cursor else ("",)
     found = await page.services.kpis.users(tier=tier, stage=stage, after=after, limit=_LISTED + 1)
     members, has_more = found[:_LISTED], len(found) > _LISTED
     next_cursor = write_cursor(query, (members[-1].user_id,)) if has_more else None
@@ -59,7 +60,7 @@ async def list_users(page: Page) -> Response:
 async def find_user(page: Page) -> Response:
     """To the page of a user: their id is part of no query."""
     user_id = page.field("user_id").strip()
-    if not user_id or len(user_id) > 128:
+    if not is_id(user_id):
         raise InvalidError(page.language.say("请填写用户 ID"))
     return page.go(f"/console/users/{_quoted(user_id)}")
 
@@ -77,7 +78,7 @@ async def export_users(page: Page) -> Response:
     return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-@PAGES.page("/users/{user_id:path}")
+@PAGES.page("/users/{user_id}")
 async def show_user(page: Page) -> Response:
     """All that is known of a user."""
     user_id = page.path("user_id")
@@ -97,7 +98,7 @@ async def show_user(page: Page) -> Response:
     )
 
 
-@PAGES.page("/users/{user_id:path}/erase", method="POST", role=Role.ADMIN)
+@PAGES.page("/users/{user_id}/erase", method="POST", role=Role.ADMIN)
 async def erase_user(page: Page) -> Response:
     """Erase a user for good, where the id was typed once more."""
     user_id = page.path("user_id")

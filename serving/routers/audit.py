@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_NUMBER, read_cursor, write_cursor
 from serving.deps import AuditAdmin, GuardedRoute
 from serving.instants import to_datetime
 from serving.middleware import call_of
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["audit"], route_class=GuardedRoute)
 async def list_audit(audit: AuditAdmin, wanted: Annotated[WantedEntries, Query()], request: Request) -> AuditEntries:
     """List who did what to what, when and from where, the newest first; nothing in it is ever changed."""
     query = wanted.query()
-    before_no = read_cursor(query, wanted.cursor)[0] if wanted.cursor else None
+    before_no = read_cursor(query, wanted.cursor, BY_NUMBER)[0] if wanted.cursor else None
     found = await audit.page(query, before_no=before_no, limit=wanted.limit + 1)
     shown, has_more = found[: wanted.limit], len(found) > wanted.limit
     return AuditEntries(

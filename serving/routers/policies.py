@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_NUMBER, read_cursor, write_cursor
 from serving.deps import GuardedRoute, PolicyAdmin
 from serving.instants import to_datetime
 from serving.middleware import call_of
@@ -86,7 +86,7 @@ async def list_policy_changes(
     policies: PolicyAdmin, wanted: Annotated[WantedChanges, Query()], request: Request
 ) -> PolicyChanges:
     """List who changed what about policies, the newest first; nothing is ever taken out of it."""
-    before_no = read_cursor((), wanted.cursor)[0] if wanted.cursor else None
+    before_no = read_cursor((), wanted.cursor, BY_NUMBER)[0] if wanted.cursor else None
     found = await policies.changes(before_no=before_no, limit=wanted.limit + 1)
     shown, has_more = found[: wanted.limit], len(found) > wanted.limit
     return PolicyChanges(

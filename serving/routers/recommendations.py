@@ -12,8 +12,7 @@ from serving.middleware import Call, call_of
 from serving.recommend import Asked, FeedAnswer, Shown, reason_of
 from serving.routers.notes import NoteId
 from serving.routers.users import UserId
-from serving.schemas.base import ModelRef
-from serving.schemas.notes import Name
+from serving.schemas.base import ModelRef, Name
 from serving.schemas.recommendations import (
     ClickRateOut,
     DeliveryIn,

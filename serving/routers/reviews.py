@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 
 from models.policy.words import Decision
-from serving.cursor import read_cursor, write_cursor
+from serving.cursor import BY_RANK, read_cursor, write_cursor
 from serving.deps import AppealVoices, GuardedRoute, Reviewing
 from serving.instants import to_datetime, to_us
 from serving.middleware import call_of
@@ -59,7 +59,7 @@ async def list_reviews(
 ) -> ReviewsListed:
     """List reviews: those that wait by priority, the decided by when, the newest first."""
     query = ReviewQuery(state=wanted.state, untold=wanted.untold, **_conditions(wanted))
-    after = read_cursor(query, wanted.cursor) if wanted.cursor else None
+    after = read_cursor(query, wanted.cursor, BY_RANK) if wanted.cursor else None
     found = await reviewing.desk.page(query, after=after, limit=wanted.limit + 1)
     shown, has_more = found[: wanted.limit], len(found) > wanted.limit
     return ReviewsListed(

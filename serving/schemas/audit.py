@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from serving.acting import ActorKind
 from serving.instants import to_us
-from serving.schemas.base import Answer, Body, Id, Instant
+from serving.schemas.base import Answer, Body, Id, Instant, Text
 from serving.store.audit import Action, AuditQuery, Outcome, TargetKind
 
 MAX_ENTRIES: Final = 100
@@ -25,7 +25,7 @@ class WantedEntries(Body):
     since: Instant | None = Field(None, description="Then or later.")
     before: Instant | None = Field(None, description="Before then.")
     limit: Annotated[int, Field(ge=1, le=MAX_ENTRIES)] = MAX_ENTRIES
-    cursor: str | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
+    cursor: Text | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
 
     def query(self) -> AuditQuery:
         """What of it chooses entries."""

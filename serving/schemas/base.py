@@ -1,12 +1,21 @@
 """What bodies and answers of every resource are made of."""
 
-from datetime import datetime
-from typing import Annotated, Final
+from datetime import UTC, datetime
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
-PLAIN: Final = r"^[^\x00-\x1f\x7f]+$"
+from features.ids import MAX_CHARS, PATH_STEPS, PATTERN
 
 
 def _text(value: object) -> object:
@@ -16,8 +25,42 @@ def _text(value: object) -> object:
     return value
 
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PLAIN)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_text)]
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("instant_range", "an instant lies in the years 1 to 9999 of UTC") from error
+
+
+def _no_path_step(text: str) -> str:
+    if text in PATH_STEPS:
+        raise PydanticCustomError("path_step", "`.` and `..` are no ids: clients take them out of paths")
+    return text
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PydanticCustomError("string_unicode", "half of a surrogate pair is no character") from error
+    return text
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("string_nul", "text holds no U+0000")
+    return text
+
+
+_NoPathStep = AfterValidator(_no_path_step), Field(json_schema_extra={"not": {"enum": [*PATH_STEPS]}})
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARS, pattern=PATTERN), *_NoPathStep]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PATTERN), *_NoPathStep]
+"""A word that a path may hold as well: a topic, a category, a label, an event."""
+Content = Annotated[str, AfterValidator(_whole)]
+"""A note's words, whatever Unicode they are."""
+Text = Annotated[Content, AfterValidator(_without_nul)]
+"""What people write about a note, a review or a policy: a column of text keeps it."""
+Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_in_utc)]
 Number = Annotated[float, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0, le=10**12)]
 Flag = Annotated[bool, Strict()]

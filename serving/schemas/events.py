@@ -1,14 +1,13 @@
 """Events: what users do."""
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.schema import EVENT_KINDS
-from serving.schemas.base import PLAIN, Answer, Body, Id, Instant, Number
+from serving.schemas.base import Answer, Body, Id, Instant, Name, Number
 
 MAX_EVENTS: Final = 1_000
-EventName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class EventIn(Body):
@@ -16,7 +15,7 @@ class EventIn(Body):
 
     event_id: Id
     user_id: Id
-    event: EventName = Field(description=f"One of {', '.join(EVENT_KINDS)}; any other name counts as other.")
+    event: Name = Field(description=f"One of {', '.join(EVENT_KINDS)}; any other name counts as other.")
     occurred_at: Instant
     note_id: Id | None = None
     value: Number | None = Field(None, description="Seconds for read, money for purchase, rating for like.")

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from pydantic import BaseModel, Field
 
-from serving.schemas.base import Answer, Body, Instant
+from serving.schemas.base import Answer, Body, Instant, Text
 
 
 class WantedKpis(Body):
@@ -12,7 +12,7 @@ class WantedKpis(Body):
 
     since: Instant | None = None
     before: Instant | None = None
-    segment: str = Field("all", max_length=40, description="all, tier:<tier> or stage:<stage>")
+    segment: Text = Field("all", max_length=40, description="all, tier:<tier> or stage:<stage>")
 
 
 class DefinitionOut(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, Field
 
 from serving.instants import to_us
-from serving.schemas.base import Answer, Body, Instant
+from serving.schemas.base import Answer, Body, Instant, Text
 from serving.store.scores import Status
 
 MAX_LISTED: Final = 100
@@ -35,7 +35,7 @@ class WantedPage(Wanted):
     """Which page of which users."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = MAX_LISTED
-    cursor: str | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
+    cursor: Text | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
 
 
 class ScoredBy(BaseModel):

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.policy.words import Decision
 from models.quality.settings import LabelKind
 from serving.instants import to_us
-from serving.schemas.base import PLAIN, Answer, Body, Count, Fired, Flag, Id, Instant, ScoringAnswer
+from serving.schemas.base import Answer, Body, Content, Count, Fired, Flag, Id, Instant, Name, ScoringAnswer, Text
 from serving.store.note_scores import NoteQuery, Sort
 from serving.store.notes import MAX_BODY_CHARS, MAX_TITLE_CHARS
 
@@ -29,12 +29,11 @@ def _at_most(n_chars: int) -> Callable[[str], str]:
 
 
 Title = Annotated[
-    str, AfterValidator(_at_most(MAX_TITLE_CHARS)), Field(json_schema_extra={"maxLength": MAX_TITLE_CHARS})
+    Content, AfterValidator(_at_most(MAX_TITLE_CHARS)), Field(json_schema_extra={"maxLength": MAX_TITLE_CHARS})
 ]
 NoteBody = Annotated[
-    str, AfterValidator(_at_most(MAX_BODY_CHARS)), Field(json_schema_extra={"maxLength": MAX_BODY_CHARS})
+    Content, AfterValidator(_at_most(MAX_BODY_CHARS)), Field(json_schema_extra={"maxLength": MAX_BODY_CHARS})
 ]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class NoteIn(Body):
@@ -96,8 +95,8 @@ class NoteToScore(Body):
     """A stored note, by ``note_id`` alone; or a note as it is given here, with a ``body``."""
 
     note_id: Id | None = None
-    title: str | None = Field(None, description=f"Longer than {MAX_TITLE_CHARS} characters is answered `too_long`.")
-    body: str | None = Field(None, description=f"Longer than {MAX_BODY_CHARS:,} characters is answered `too_long`.")
+    title: Content | None = Field(None, description=f"Longer than {MAX_TITLE_CHARS} characters is answered `too_long`.")
+    body: Content | None = Field(None, description=f"Longer than {MAX_BODY_CHARS:,} characters is answered `too_long`.")
     author_id: Id | None = None
     published_at: Instant | None = None
 
@@ -235,7 +234,7 @@ class WantedNotes(Body):
     since: Instant | None = Field(None, description="Published (or, if that is unknown, stored) then or later.")
     before: Instant | None = Field(None, description="Published (or, if that is unknown, stored) before then.")
     limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = MAX_LISTED
-    cursor: str | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
+    cursor: Text | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
 
     def query(self) -> NoteQuery:
         """The query, without the page."""

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from serving.schemas.base import Answer, Body
+from serving.schemas.base import Answer, Body, Text
 
 MAX_CHARS: Final = 200_000
 MAX_CHANGES: Final = 100
@@ -31,7 +31,7 @@ EXAMPLE_VERSION: Final = "e37db6bf6042b148d26ecb452c757606a685cebabdfbdac9a36e50
 """Its version."""
 
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Why = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Why = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
 
 
 class PolicyIn(Body):
@@ -39,7 +39,7 @@ class PolicyIn(Body):
 
     model_config = ConfigDict(json_schema_extra={"example": {"content": EXAMPLE, "why": "spring"}})
 
-    content: str = Field(min_length=1, max_length=MAX_CHARS)
+    content: Text = Field(min_length=1, max_length=MAX_CHARS)
     why: Why
 
 
@@ -136,7 +136,7 @@ class WantedChanges(Body):
     """Which page of what was done."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_CHANGES)] = MAX_CHANGES
-    cursor: str | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
+    cursor: Text | None = Field(None, max_length=2_048, description="`next_cursor` of the page before this one.")
 
 
 class PolicyChanges(Answer):

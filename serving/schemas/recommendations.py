@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from serving.feedback import FeedbackKind
-from serving.schemas.base import Answer, Body, Id, Instant, ScoringAnswer
-from serving.schemas.notes import Name
+from serving.schemas.base import Answer, Body, Id, Instant, Name, ScoringAnswer, Text
 from serving.session_token import MAX_CHARS
 
 MAX_LIMIT = 100
@@ -31,7 +30,7 @@ class RecommendNotes(Body):
     context_note_id: Id | None = None
     category: Name | None = None
     exclude: list[Id] = Field(default_factory=list, max_length=MAX_EXCLUDED)
-    session_token: str | None = Field(None, max_length=MAX_CHARS)
+    session_token: Text | None = Field(None, max_length=MAX_CHARS)
     as_of: Instant | None = None
 
 

@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from models.policy.words import Decision, Tier
 from models.quality.settings import LabelKind
 from serving.reviews.desk import ReasonCode
-from serving.schemas.base import Answer, Body, Flag, Id, Instant
-from serving.schemas.notes import Name
+from serving.schemas.base import Answer, Body, Flag, Id, Instant, Name, Text
 from serving.store.reviews import Origin, Outcome, ReviewState
 
 MAX_PAGE = 100
@@ -62,12 +61,12 @@ class DecideReview(HoldReview):
         }
     )
 
-    revision: Annotated[int, Field(strict=True, ge=1)]
+    revision: Annotated[int, Field(strict=True, ge=1, lt=2**31)]
     outcome: Outcome
     decision: Decision | None = None
     labels: dict[Name, Flag] = Field(default_factory=dict, max_length=100)
     reason: ReasonCode
-    text: str = Field("", max_length=MAX_TEXT)
+    text: Text = Field("", max_length=MAX_TEXT)
 
 
 class UndoReview(Body):
@@ -87,7 +86,7 @@ class AppealIn(Body):
 
     note_id: Id
     author_id: Id
-    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    text: Text = Field(min_length=1, max_length=MAX_TEXT)
 
 
 class LabelSaidOut(BaseModel):
@@ -172,7 +171,7 @@ class WantedReviews(Body):
     opened_before: Instant | None = None
     untold: bool = Field(False, description="Only decisions that the community did not take at the last attempt.")
     limit: int = Field(20, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1_000)
+    cursor: Text | None = Field(None, max_length=1_000)
 
 
 class ReviewsListed(Answer):

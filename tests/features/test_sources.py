@@ -59,6 +59,8 @@ VALUE = "column value: "
         pytest.param([{"user_id": None}, {}, {"user_id": None}], "column user_id: 2 rows missing", id="missing value"),
         pytest.param([{"event_id": None}, {"event_id": None}, {}], "column event_id: 2 rows missing", id="missing ids"),
         pytest.param([{"user_id": ""}, {}], "column user_id: 1 row missing", id="empty id"),
+        pytest.param([{"user_id": name} for name in ("a/b", "..", "\u3000a", "a\x85b", "é" * 128, "é" * 129)],
+                     "column user_id: 4 rows with no id; first: .., \u3000a, a\x85b", id="no ids"),
         pytest.param([{"occurred_at": None}, {}], AT + "1 row missing", id="missing instant"),
         pytest.param([{"occurred_at": NOON.replace(year=2025)}, {}],
                      AT + "1 row in the future; first: 2025-05-01 12:00:00+00", id="future time"),

@@ -403,6 +403,16 @@ def states(request: pytest.FixtureRequest) -> StateStore:
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres_and_redis"])
+def store_pair(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """The settings of each pair of stores that is served, empty: for tests that share one app."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    with request.getfixturevalue("new_database")() as url, request.getfixturevalue("new_redis")() as server:
+        yield {"journal_url": Secret(PostgresDsn(url)), "state_url": Secret(RedisDsn(server.url))}
+
+
 class Server:
     """A server process over a data folder."""
 
