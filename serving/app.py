@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from serving.acting import SYSTEM, act_as
 from serving.admission import Admission
+from serving.api_docs.routes import api_docs_routes
 from serving.composition import compose
 from serving.compression import Compression
 from serving.console.routes import console_routes
@@ -76,10 +77,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
             yield
 
     app = DescribedApi(
-        title="Mingjian 明鉴",
+        title="Mingjian",  # generated clients are named after it
         version=VERSION,
         description="Who is about to leave, and what should we do for them?",
         lifespan=lifespan,
+        openapi_url=None,
         redirect_slashes=False,  # a redirect would lead to plain http where TLS ends before this server
         telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans would hold paths, and so ids
     )
@@ -100,7 +102,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> Fa
         health,
     )
     app.state.metrics = metrics
-    app.router.routes += console_routes()
+    app.router.routes += [*api_docs_routes(app.openapi), *console_routes()]
     # As they are: through an included router FastAPI searches twice, and asks each of its routes for its context.
     app.router.routes[:0] = chain.from_iterable(resource.router.routes for resource in resources)
     # In place of Starlette's own stack, whose layers turn errors into answers as Edge does.

@@ -12,8 +12,9 @@ from serving.errors import BadRequestError, BodyTooLargeError, UnsupportedMediaT
 
 _WINDOWS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _WORTH_IT_BYTES: Final = 8_192
-_PAGES: Final = "/console"
-"""Left as they are: beside a form's token, what a page repeats of a query could be told by the answer's length."""
+_PAGES: Final = ("/console", "/docs/")
+"""Left as they are. Beside a form's token, what a page repeats of a query could be told by the answer's length; and
+compressing files again and again is work that nobody needs a key for."""
 _REFUSED: Final = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
@@ -41,6 +42,9 @@ class DescribedApi(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The document; adding to it again changes nothing."""
+        for route in self.routes:
+            if isinstance(route, APIRoute):
+                route.operation_id = route.name  # what generated clients call it
         document = super().openapi()
         schemas = document["components"]["schemas"]
         schemas.update(models_json_schema(_ADDED, ref_template=_REF)[1]["$defs"])

@@ -62,13 +62,13 @@ async def infer_version(services: OpenModels, request: Request, model: ModelName
 
 
 @router.get("/health/live")
-async def live() -> Live:
+async def server_live() -> Live:
     """Answer, while the process can."""
     return Live(live=True)
 
 
 @router.get("/health/ready")
-async def ready(request: Request) -> Ready:
+async def server_ready(request: Request) -> Ready:
     """Try what `/readyz` tries; 503 unless all is well."""
     if set((await services_of(request).health.checks()).values()) != {"ok"}:
         raise NotReadyError("not ready: /readyz says what failed")
@@ -76,19 +76,19 @@ async def ready(request: Request) -> Ready:
 
 
 @router.get("")
-async def server(_: OpenModels, request: Request) -> ServerMetadata:
+async def server_metadata(_: OpenModels, request: Request) -> ServerMetadata:
     """Name this server."""
     return ServerMetadata(name="mingjian", version=request.app.version, extensions=["binary_tensor_data"])
 
 
 @router.get("/models/{model}")
-async def model(services: OpenModels, model: ModelName) -> ModelMetadata:
+async def model_metadata(services: OpenModels, model: ModelName) -> ModelMetadata:
     """Describe the champion: its tensors, and the order of its features."""
     return _metadata(services.slots, services.slots.find(model))
 
 
 @router.get("/models/{model}/versions/{version}")
-async def model_version(services: OpenModels, model: ModelName, version: Version) -> ModelMetadata:
+async def model_version_metadata(services: OpenModels, model: ModelName, version: Version) -> ModelMetadata:
     """Describe a live version."""
     return _metadata(services.slots, services.slots.find(model, version))
 

@@ -22,8 +22,7 @@ OPEN = {
     "/metrics",
     "/openapi.json",
     "/docs",
-    "/docs/oauth2-redirect",
-    "/redoc",
+    "/docs/static",
     "/v2/health/live",
     "/v2/health/ready",
 }
