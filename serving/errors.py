@@ -99,6 +99,14 @@ class StoreError(ServingError):
     retry_after_s = 1
 
 
+class ReadOnlyStoreError(StoreError):
+    """A store takes no writes from here, as after a failover: another server may do better."""
+
+
+class UnfitStoreError(StoreError):
+    """A store can never do its work as it is set up: change its settings, or name another."""
+
+
 class StoreInUseError(StoreError):
     """Another server has this database: stop it, or use another."""
 

@@ -62,6 +62,8 @@ class Folder:
         self._states = states
         self._workers = workers
         self._n_missed, self._n_caught_up = 1, 0  # level after the first repair
+        self._found_end: int | None = None
+        self._is_compared = False
 
     @property
     def is_level(self) -> bool:
@@ -83,13 +85,29 @@ class Folder:
     async def repair(self) -> None:
         """Bring every state up to where the journal ends now; the watermark makes the next repair short."""
         n_missed = self._n_missed
-        mark, end = await self._states.watermark(), await self._journal.last_seq()
-        if mark > end:
+        mark, is_ahead = await self._states.watermark(), await self._is_ahead()
+        end = await self._journal.last_seq()
+        if is_ahead or mark > end:
             _log.warning("the states are ahead of the journal, which must be another one: all are folded anew")
             await self._states.reset(end)
+        self._is_compared = True
         async for reached in self._catch_up(mark, end, n_facts=_PAGE):
             await self._states.advance_watermark(reached)
         self._n_caught_up = n_missed
+
+    async def _is_ahead(self) -> bool:
+        """Whether states are ahead of the journal as this server found it: it was restored to before they were made.
+
+        Looked at until it is known once. The journal's end is read after the states where both answer at once: other
+        servers go on. What this one appends while the states can't be reached may not hide that they are ahead.
+        """
+        if self._is_compared:
+            return False
+        is_first = self._found_end is None
+        if self._found_end is None:
+            self._found_end = await self._journal.last_seq()
+        highest = await self._states.highest_seq()
+        return highest > (await self._journal.last_seq() if is_first else self._found_end)
 
     async def rebuild(self) -> AsyncIterator[tuple[int, int]]:
         """Forget every state and make all anew; the ``seq`` reached and the last one, again and again.

@@ -6,19 +6,23 @@ takes milliseconds is done on a thread.
 
 import asyncio
 import gzip
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from models.errors import BundleError
 from serving.churn import CHURN
-from serving.errors import StoreError
+from serving.errors import ReadOnlyStoreError, StoreError
+from serving.logs import failure
 from serving.metrics import Metrics
 from serving.quality import QUALITY
 from serving.single_flight import SingleFlight
 from serving.slots import Slots, Task
 from serving.store.journal import Journal
 from serving.store.state import StateStore
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,15 @@ class Health:
         return checks
 
     async def _look_at_stores(self) -> str:
-        """Whether the stores answer; also measures how far the states lag."""
+        """Whether the stores can be read and written; also measures how far the states lag."""
         try:
             folded = await self._states.watermark()  # first: it may not be ahead of the end that is read after it
             unfolded = await self._journal.last_seq() - folded
-        except StoreError:
-            return "unreachable"
+            await self._journal.check()
+            await self._states.check()
+        except StoreError as error:
+            _log.warning("the stores are not ready", extra=failure(error))
+            return "read_only" if isinstance(error, ReadOnlyStoreError) else "unreachable"
         self._metrics.unfolded.set(unfolded)
         return "ok"
 

@@ -58,6 +58,24 @@ class JsonLine(logging.Formatter):
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Log fields for an unforeseen error: its type and where it was raised, not its text: that may hold content."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return {"error": type(error).__name__, "frames": [f"{one.filename}:{one.lineno} {one.name}" for one in frames]}
+    """Log fields for an unforeseen error: its type, where it was raised, and what caused it.
+
+    Its text is left out: that may hold content.
+    """
+    frames = [f"{one.filename}:{one.lineno} {one.name}" for one in traceback.extract_tb(error.__traceback__)]
+    return {"error": type(error).__name__, "causes": causes(error), "frames": frames}
+
+
+def causes(error: BaseException) -> list[str]:
+    """What led to an error, the nearest first: classes, each with its SQLSTATE or SQLite's name for it."""
+    found = []
+    while cause := error.__cause__:
+        found.append(coded(cause))
+        error = cause
+    return found
+
+
+def coded(error: BaseException) -> str:
+    """An error's class, with its SQLSTATE or SQLite's name for it where it has one."""
+    code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
+    return f"{type(error).__name__} {code}" if code else type(error).__name__

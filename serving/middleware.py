@@ -13,7 +13,7 @@ from fastapi import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import FORESEEN, answer_problem
+from serving.errors import FORESEEN, StoreError, answer_problem
 from serving.logs import failure
 from serving.metrics import Metrics
 
@@ -91,6 +91,8 @@ class Edge:
         except Exception as error:  # the outermost handler: nothing goes further than this
             if call.status or not isinstance(error, FORESEEN):
                 _log.error("request failed", extra={"request_id": call.request_id, **failure(error)})
+            elif isinstance(error, StoreError):
+                _log.warning("a store failed", extra={"request_id": call.request_id, **failure(error)})
             if not call.status:
                 response = await answer_problem(Request(asked), error)
                 await response(scope, receive, named_send)

@@ -1,7 +1,7 @@
 """What can be set, by environment variables named ``MINGJIAN_<NAME>``."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     IPvAnyNetwork,
     PostgresDsn,
-    RedisDsn,
     Secret,
     UrlConstraints,
     model_validator,
@@ -35,6 +34,9 @@ def _listed(value: object) -> object:
     return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
+_RedisUrl: TypeAlias = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
+
+
 class Settings(BaseSettings):
     """The server's settings, fixed for its life."""
 
@@ -45,7 +47,14 @@ class Settings(BaseSettings):
     journal_url: Secret[PostgresDsn] | None = Field(
         default=None, description="PostgreSQL for the journal and the keys (SQLite in data_dir)."
     )
-    state_url: Secret[RedisDsn] | None = Field(default=None, description="Redis for the states (SQLite in data_dir).")
+    state_url: Secret[_RedisUrl] | None = Field(
+        default=None, description="Redis for the states (SQLite in data_dir): redis://, rediss:// or unix://."
+    )
+    state_prefix: str = Field(
+        default="mingjian",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="What Redis keys begin with: another for each deployment that shares one Redis database.",
+    )
     state_ttl_days: int = Field(
         default=RETAINED_DAYS,
         gt=0,

@@ -15,7 +15,7 @@ from models.policy.words import WORDS
 from serving.app import create_app
 from serving.churn import MAX_EXPLAINED
 from serving.settings import Settings
-from serving.store.redis_states import MAX_BYTES, PREFIX
+from serving.store.redis_states import MAX_BYTES
 from training.churn.config import ChurnConfig, Gates
 from training.config import Table
 from training.quality.config import Gates as QualityGates
@@ -85,7 +85,7 @@ def test_the_operations_page_names_every_command_and_the_limits_of_each_key_clas
     assert f"({Settings.model_fields['state_ttl_days'].default})" in page
     assert f"({Settings.model_fields['store_timeout_s'].default} s)" in page
     assert f"{MAX_BYTES:,}" in page
-    assert f"`{PREFIX}:state:<user_id>`" in page
+    assert f"`{Settings.model_fields['state_prefix'].default}:state:<user_id>`" in page
 
 
 def test_the_api_page_names_every_code_of_a_reason_and_how_many_users_are_explained() -> None:

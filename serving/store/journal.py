@@ -158,6 +158,10 @@ class Journal(Protocol):
         """The ``limit`` users with facts who come after a user id (first: ``""``), in an order of the store's own."""
         ...
 
+    async def check(self) -> None:
+        """Nothing, while facts can be appended; ReadOnlyStoreError where only writes fail."""
+        ...
+
     async def last_seq(self) -> int:
         """The ``seq`` of the newest fact; 0 before the first."""
         ...

@@ -6,18 +6,29 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from asyncpg import InterfaceError, PostgresError
-from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from serving.errors import StoreError
+from serving.errors import ReadOnlyStoreError, StoreError, UnfitStoreError
+from serving.logs import coded
 from serving.store.database import Job
+from serving.store.failover import Failovers, driver_error, is_read_only
 from serving.store.group_writer import GroupWriter
 from serving.store.schema import migrate
 
 T = TypeVar("T")
 
 _N_READERS: Final = 5
+_OLDEST: Final = 120_000
+"""The oldest server that serves, as ``server_version_num``."""
+_SERVER: Final = "SELECT current_setting('server_version_num'), current_setting('server_encoding')"
+_STATEMENT_LOST: Final = {"26000", "42P05"}
+"""SQLSTATEs of a prepared statement that another session made, or that stands there already."""
+_BY_TRANSACTION: Final = "a pooler in between pools by transaction: let it pool by session"
+_SESSION: Final = "SELECT pg_backend_pid()"
 _MIGRATING: Final = 7_307_211
 """The advisory lock of whoever migrates, so that servers may start together."""
 _DOWN: Final = (OSError, InterfaceError, PostgresError, TimeoutError)
@@ -44,6 +55,8 @@ class PostgresDatabase:
         except _DOWN as error:
             raise StoreError("the database can't be reached") from error
         except DBAPIError as error:
+            if is_read_only(error):
+                raise ReadOnlyStoreError("the database takes no writes") from error
             if error.connection_invalidated:
                 raise StoreError("the database went away") from error
             raise
@@ -69,13 +82,20 @@ class PostgresDatabase:
 @asynccontextmanager
 async def open_postgres(url: str, *, timeout_s: float) -> AsyncIterator[PostgresDatabase]:
     """The database, migrated where needed."""
-    writing, reading = (_engine(_driver_url(url), timeout_s, n_connections=n) for n in (1, _N_READERS))
+    writing = _engine(_driver_url(url), timeout_s, n_connections=1, to="read-write")
+    reading = _engine(_driver_url(url), timeout_s, n_connections=_N_READERS, to="primary")
+    failovers = Failovers()
+    for engine in (writing, reading):
+        failovers.watch(engine.sync_engine)
     try:
+        await _require_sessions(writing, reading)
         async with writing.begin() as connection:
+            await connection.run_sync(_require_fit)
             await connection.run_sync(_migrate)
-    except (SQLAlchemyError, TypeError, *_DOWN) as error:  # TypeError: the URL sets what the driver does not know
-        await writing.dispose()
-        raise StoreError(f"the PostgreSQL journal can't be opened: {str(error).partition(chr(10))[0]}") from error
+    except (SQLAlchemyError, StoreError, TypeError, *_DOWN) as error:  # TypeError: an option that the driver lacks
+        for engine in (writing, reading):
+            await engine.dispose()
+        raise UnfitStoreError(f"the PostgreSQL journal can't be opened: {_reason(error)}") from error
     database = PostgresDatabase(writing, reading, timeout_s=timeout_s)
     try:
         yield database
@@ -92,21 +112,77 @@ def _driver_url(url: str) -> URL:
     return made.set(query={"ssl" if name == "sslmode" else name: value for name, value in made.query.items()})
 
 
-def _engine(url: URL, timeout_s: float, *, n_connections: int) -> AsyncEngine:
-    """An engine with limits at the server too: a client that fell silent must not hold the lock of the appends."""
-    timeout_ms = str(round(timeout_s * 1000))
-    limits = {"statement_timeout": timeout_ms, "idle_in_transaction_session_timeout": timeout_ms}
-    return create_async_engine(
+def _engine(url: URL, timeout_s: float, *, n_connections: int, to: str) -> AsyncEngine:
+    """An engine whose connections are to a server in the role ``to`` (asyncpg's ``target_session_attrs``)."""
+    engine = create_async_engine(
         url,
-        connect_args={"timeout": timeout_s, "server_settings": {"application_name": "mingjian", **limits}},
+        connect_args={
+            "timeout": timeout_s,
+            "target_session_attrs": to,
+            "server_settings": {"application_name": "mingjian"},
+        },
         hide_parameters=True,
         pool_size=n_connections,
         max_overflow=0,
         pool_timeout=timeout_s,
     )
+    event.listen(engine.sync_engine, "connect", _Limits(round(timeout_s * 1000)))
+    return engine
+
+
+class _Limits:
+    """Sets limits at the server too: a client that fell silent must not hold the lock of the appends.
+
+    They are set once the session stands: a pooler lets none of them through before.
+    """
+
+    def __init__(self, timeout_ms: int) -> None:
+        self._timeout_ms = timeout_ms
+
+    def __call__(self, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            cursor.execute(f"SET SESSION {name} = {self._timeout_ms}")
+        cursor.close()
+        connection.commit()
+
+
+async def _require_sessions(writing: AsyncEngine, reading: AsyncEngine) -> None:
+    """UnfitStoreError where a pooler in between moves a connection to another session after each transaction.
+
+    Asked between transactions, while another connection is in one: a session that was let go would be that one's.
+    """
+    async with reading.connect() as asking:
+        first = await asking.scalar(text(_SESSION))
+        await asking.rollback()
+        async with writing.begin() as busy:
+            await busy.execute(text(_SESSION))
+            if await asking.scalar(text(_SESSION)) != first:
+                raise UnfitStoreError(_BY_TRANSACTION)
+
+
+def _require_fit(connection: Connection) -> None:
+    """UnfitStoreError unless the server is one that serves."""
+    version, encoding = connection.execute(text(_SERVER)).one()
+    if int(version) < _OLDEST:
+        raise UnfitStoreError(f"PostgreSQL {int(version) // 10_000} is too old: {_OLDEST // 10_000} or later is needed")
+    if encoding != "UTF8":
+        raise UnfitStoreError(f"the database is encoded in {encoding}: UTF8 is needed")
 
 
 def _migrate(connection: Connection) -> None:
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
     migrate(connection)
+
+
+def _reason(error: BaseException) -> str:
+    """One line of what went wrong; the classes of an error of the server, and its SQLSTATE."""
+    if isinstance(error, StoreError):
+        return error.detail
+    if is_read_only(error):
+        return "it takes no writes (a standby, or default_transaction_read_only)"
+    cause = driver_error(error)
+    if getattr(cause, "sqlstate", None) in _STATEMENT_LOST:
+        return _BY_TRANSACTION
+    return f"{str(cause).partition(chr(10))[0]} ({coded(cause)})"

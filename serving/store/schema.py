@@ -5,14 +5,23 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
+
+from serving.errors import UnfitStoreError
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations that the database lacks, inside the connection's transaction."""
+    """Run the migrations that the database lacks, inside the connection's transaction.
+
+    UnfitStoreError where its tables are of a version that is not known here.
+    """
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise UnfitStoreError("its tables are of a later version: run that version, or restore a backup") from error

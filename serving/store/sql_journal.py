@@ -137,6 +137,10 @@ class SqlJournal:
             lambda connection: list(connection.execute(_USERS, page).scalars()), many=limit >= MANY_USERS
         )
 
+    async def check(self) -> None:
+        """See ``Journal``."""
+        await self._database.write(lock_journal)
+
     async def last_seq(self) -> int:
         """See ``Journal``."""
         return await self._database.read(lambda connection: connection.execute(LAST_SEQ).scalar_one(), many=False)

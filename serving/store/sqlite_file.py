@@ -15,9 +15,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from serving.errors import StoreError, StoreInUseError
+from serving.errors import StoreError, StoreInUseError, UnfitStoreError
 from serving.store.database import Job
 from serving.store.group_writer import GroupWriter
+from serving.store.opened_files import OpenedFiles
 from serving.store.schema import migrate
 
 T = TypeVar("T")
@@ -39,8 +40,11 @@ class SqliteFile:
             with self._writing.begin() as connection:
                 migrate(connection)
             self._here, self._there = self._engine.connect(), self._engine.connect()
+        except UnfitStoreError as error:
+            raise UnfitStoreError(f"{path} can't be opened: {error}") from error
         except SQLAlchemyError as error:
-            raise StoreError(f"{path} can't be opened: {error}") from error
+            raise UnfitStoreError(f"{path} can't be opened: {str(error).partition(chr(10))[0]}") from error
+        self._files = OpenedFiles(path)
         self._thread = ThreadPoolExecutor(1, "sqlite-writer")
         self._writer = GroupWriter(self._transaction, timeout_s=timeout_s)
         self._reader = ThreadPoolExecutor(1, "sqlite-reader")
@@ -59,6 +63,7 @@ class SqliteFile:
             with _writable():
                 connection.begin()
             results = [job(connection) for job in jobs]
+            self._files.check()
             with _writable():
                 connection.commit()
         return results

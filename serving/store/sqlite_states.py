@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from serving.store.database import Database
@@ -28,6 +28,7 @@ _MOVE_STATE = (
     .values(encoded=bindparam("encoded"), applied_seq=bindparam("applied_seq"))
 )
 _WATERMARK = select(WATERMARKS.c.seq).where(WATERMARKS.c.name == _STATES)
+_HIGHEST = select(func.max(USER_STATES.c.applied_seq))
 _READ_GENERATION = select(WATERMARKS.c.seq).where(WATERMARKS.c.name == _GENERATION)
 _NEXT_GENERATION = (
     insert(WATERMARKS)
@@ -62,6 +63,14 @@ class SqliteStates:
         statement = insert(WATERMARKS).values(name=_STATES, seq=seq)
         rising = statement.on_conflict_do_update(set_={"seq": seq}, where=WATERMARKS.c.seq < seq)
         await self._file.write(lambda connection: connection.execute(rising))
+
+    async def check(self) -> None:
+        """See ``StateStore``."""
+        await self._file.write(_generation)
+
+    async def highest_seq(self) -> int:
+        """See ``StateStore``."""
+        return await self._file.read(lambda connection: connection.execute(_HIGHEST).scalar() or 0, many=True)
 
     async def generation(self) -> int:
         """See ``StateStore``."""

@@ -43,6 +43,10 @@ class StateStore(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """Nothing, while states can be put; ReadOnlyStoreError where another server may put them."""
+        ...
+
     async def generation(self) -> int:
         """A number that changes whenever a user is erased."""
         ...
@@ -57,6 +61,10 @@ class StateStore(Protocol):
 
     async def watermark(self) -> int:
         """The ``seq`` up to which every fact is in its user's state, where the user has one; 0 if that is unknown."""
+        ...
+
+    async def highest_seq(self) -> int:
+        """A ``seq`` that no state is above; the state that stood there may be gone. 0 if that is unknown."""
         ...
 
     async def advance_watermark(self, seq: int) -> None:

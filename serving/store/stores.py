@@ -121,5 +121,6 @@ async def _states(settings: Settings, stack: AsyncExitStack, journal: Database) 
             str(settings.state_url.get_secret_value()),
             ttl_s=settings.state_ttl_days * _DAY_S,
             timeout_s=settings.store_timeout_s,
+            prefix=settings.state_prefix,
         )
     )

@@ -40,7 +40,7 @@ async def test_a_value_too_short_for_a_state_is_none_and_is_replaced(redis_state
 
 
 async def test_a_script_that_redis_has_forgotten_is_loaded_again(own_redis):
-    async with open_redis(own_redis.url, ttl_s=9, timeout_s=5) as states:
+    async with open_redis(own_redis.url, ttl_s=9, timeout_s=5, prefix="mingjian") as states:
         for n in range(1, 4):
             own_redis.client.script_flush()
             updates = [StateUpdate(f"u{n}", b"1", 1, 0), StateUpdate(f"v{n}", b"1", 1, 5)]
