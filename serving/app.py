@@ -57,6 +57,7 @@ _SWEEP_S: Final = 3600
 _NOTE_SWEEP_S: Final = 60
 _CATALOGUE_S: Final = 0.25
 _INDEX_S: Final = 5
+_QUEUES_S: Final = 2.0
 _LOAD_S: Final = 600.0
 """The longest that looking for new releases may take, with loading what is new."""
 _LONG_S: Final = 900.0
@@ -154,6 +155,7 @@ def _jobs(services: Services, settings: Settings) -> Iterator[AbstractAsyncConte
     yield repeated("kpis", services.kpis.follow, every_s=kpi_every_s, timeout_s=_LONGEST_S)
     yield repeated("note_sweep", services.notes.sweep, every_s=_NOTE_SWEEP_S, timeout_s=_LONGEST_S)
     yield repeated("retention", services.retention.sweep, every_s=_SWEEP_S, timeout_s=_LONGEST_S)
+    yield repeated("queues", services.queues.look, every_s=_QUEUES_S)
     yield repeated("folding", services.folder.repair, every_s=settings.repair_s, timeout_s=_LONG_S)
     yield repeated("erasures", partial(require_all, services.rights.finish_pending), every_s=settings.repair_s)
 

@@ -30,6 +30,7 @@ from serving.policies.deciding import NoteDeciding, Sources
 from serving.policies.live import Policies
 from serving.policies.simulation import Replay
 from serving.quality import QUALITY, NoteScoring
+from serving.queues import Queues, queues_of
 from serving.rate_limits import RateLimits
 from serving.recommend import Recommending
 from serving.recommendation_log import RecommendationWriter
@@ -82,6 +83,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
     deciding = NoteDeciding(policies, sources, metrics=metrics)
     quality, catalogues = _quality(on, slots, deciding), Catalogues(slots, kept.catalogue, metrics=metrics)
     opening = Opening(kept.reviews, sample_share=settings.review_sample_share, clock=clock)
+    queues = Queues(queues_of(kept, slots, clock=clock), metrics=metrics, clock=clock)
     recommendation_log = RecommendationWriter(kept.recommendations, metrics=metrics)
     shares = Shares(settings.action_holdout_share, settings.action_control_share, settings.action_salt)
     audit = AuditLog(kept.audit, clock=clock)
@@ -123,7 +125,8 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         inference=Inference(workers),
         workers=workers,
         jobs=jobs,
-        troubles=Troubles(jobs, slots, policies, folder),
+        queues=queues,
+        troubles=Troubles(jobs, slots, policies, folder, queues),
         metrics=metrics,
         clock=clock,
         max_body_bytes=settings.max_body_bytes,

@@ -42,6 +42,7 @@ from serving.paths import unescaped
 from serving.policies.live import Policies
 from serving.policies.simulation import Replay
 from serving.quality import NoteScoring
+from serving.queues import Queues
 from serving.recommend import Recommending
 from serving.recommendation_log import RecommendationWriter
 from serving.reports import Reports
@@ -113,6 +114,7 @@ class Services:
     inference: Inference
     workers: Workers
     jobs: Jobs
+    queues: Queues
     troubles: Troubles
     metrics: Metrics
     clock: Clock

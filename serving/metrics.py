@@ -151,6 +151,9 @@ class Metrics:
         self.background_failures = self._counter(
             "background_failures", "Rounds of background jobs, or items in them, that failed.", "job"
         )
+        self.oldest_waiting = self._gauge(
+            "oldest_waiting_seconds", "How long the first item waits that a background job is to do.", "job"
+        )
         self.background_last_success = self._gauge(
             "background_last_success_seconds", "When a job's last round was complete, in Unix time.", "job"
         )

@@ -162,6 +162,10 @@ class Journal(Protocol):
         """Nothing, while facts can be appended; ReadOnlyStoreError where only writes fail."""
         ...
 
+    async def received_after(self, seq: int) -> int | None:
+        """When the first fact above this ``seq`` was received; None where there is none."""
+        ...
+
     async def last_seq(self) -> int:
         """The ``seq`` of the newest fact; 0 before the first."""
         ...

@@ -191,6 +191,14 @@ class ReviewStore(Protocol):
         """The first reports that no review was opened for yet."""
         ...
 
+    async def oldest_report(self) -> int | None:
+        """When the first report was received that no review was opened for yet; None where there is none."""
+        ...
+
+    async def oldest_untold(self, *, at: int) -> int | None:
+        """When the first decision was made that is to be told by now, or was tried in vain and is tried again."""
+        ...
+
     async def reports_taken(self, until: int) -> None:
         """That reviews were opened for the reports up to this ``seq``."""
         ...

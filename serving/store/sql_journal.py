@@ -141,6 +141,11 @@ class SqlJournal:
         """See ``Journal``."""
         await self._database.write(lock_journal)
 
+    async def received_after(self, seq: int) -> int | None:
+        """See ``Journal``."""
+        first = select(FACTS.c.received_at).where(FACTS.c.seq > seq).order_by(FACTS.c.seq).limit(1)
+        return await self._database.read(lambda connection: connection.scalar(first), many=False)
+
     async def last_seq(self) -> int:
         """See ``Journal``."""
         return await self._database.read(lambda connection: connection.execute(LAST_SEQ).scalar_one(), many=False)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Text, and_, case, column, delete, func, select, tuple_, update, values
+from sqlalchemy import ColumnElement, Row, Text, and_, case, column, delete, func, or_, select, tuple_, update, values
 
 from models.policy.words import SHOWN
 from serving.store.database import Database
-from serving.store.desk_tables import IS_CLAIMED, IS_UNTOLD, REVIEW_CHANGES, REVIEWS
+from serving.store.desk_tables import IS_CLAIMED, IS_TO_TELL, IS_UNTOLD, REVIEW_CHANGES, REVIEWS
 from serving.store.reviews import (
     After,
     Backlog,
@@ -61,6 +61,17 @@ class SqlReviews:
         page = select(FACTS.c.seq, FACTS.c.note_id).where(IS_REPORT, FACTS.c.seq > taken).order_by(FACTS.c.seq)
         rows = await self._database.read(lambda connection: connection.execute(page.limit(limit)).all(), many=limit > 1)
         return [Report._make(row) for row in rows]
+
+    async def oldest_report(self) -> int | None:
+        """See ``ReviewStore``."""
+        taken = select(WATERMARKS.c.seq).where(_TAKEN).scalar_subquery()
+        first = select(FACTS.c.received_at).where(IS_REPORT, FACTS.c.seq > taken).order_by(FACTS.c.seq).limit(1)
+        return await self._database.read(lambda connection: connection.scalar(first), many=False)
+
+    async def oldest_untold(self, *, at: int) -> int | None:
+        """See ``ReviewStore``."""
+        first = select(func.min(_R.decided_at)).where(IS_TO_TELL, or_(_R.tell_at <= at, _R.n_told > 0))
+        return await self._database.read(lambda connection: connection.scalar(first), many=False)
 
     async def reports_taken(self, until: int) -> None:
         """See ``ReviewStore``."""

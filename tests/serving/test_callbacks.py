@@ -173,10 +173,13 @@ def test_what_is_not_taken_comes_again_later_and_later(desk, community):
 
 
 def test_after_the_last_attempt_nothing_more_is_sent(desk, community):
-    community.statuses = [503]
+    community.statuses, services = [503], desk.client.app.state.services
     desk.decide()
     for _ in range(2 * MAX_ATTEMPTS):
         desk.follow(hours=7)
+        desk.client.portal.call(services.queues.look)
+        waits = services.metrics.registry.get_sample_value("mingjian_oldest_waiting_seconds", {"job": "callbacks"})
+        assert (waits > 0) == (len(community.taken) < MAX_ATTEMPTS)
         assert desk.untold() == (["n1"] if len(community.taken) == MAX_ATTEMPTS else [])
     assert len(community.taken) == MAX_ATTEMPTS
     assert 'mingjian_callbacks_total{outcome="dead"} 1.0' in desk.client.get("/metrics").text
