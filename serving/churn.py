@@ -14,7 +14,7 @@ from models.errors import BundleError, ExplainError
 from models.policy.evaluation import PolicyEvaluator, UserOutcome
 from serving.errors import BusyError, FieldProblem, InvalidError, NoModelError
 from serving.folding import Folder
-from serving.instants import CLOCK_SKEW_US, SECOND_US, Clock
+from serving.instants import SECOND_US, Clock, instant_of
 from serving.metrics import Metrics
 from serving.policies.judging import JudgedUsers, judge_users
 from serving.policies.live import Policies
@@ -105,7 +105,7 @@ class ChurnScoring:
         if as_of is None and len(user_ids) == 1:
             answer = await self._together.ask(user_ids[0])
         else:
-            answer, _ = await self._score(user_ids, self._instant(as_of))
+            answer, _ = await self._score(user_ids, instant_of(as_of, now=self._clock()))
         return self._choose(answer, horizon_days)
 
     async def explain(
@@ -118,7 +118,7 @@ class ChurnScoring:
         if len(user_ids) > MAX_EXPLAINED:
             detail = f"at most {MAX_EXPLAINED} users in a request that asks to explain"
             raise InvalidError(detail, errors=[FieldProblem("/user_ids", "too_many_to_explain", detail)])
-        scored, states = await self._score(user_ids, self._instant(as_of))
+        scored, states = await self._score(user_ids, instant_of(as_of, now=self._clock()))
         answer = self._choose(scored, horizon_days)
         explain = answer.model.scorer.explain
         try:
@@ -171,13 +171,6 @@ class ChurnScoring:
         for what, n_differ in (judged.differs or {}).items():
             self._metrics.policy_shadow.labels(what, "differs").inc(n_differ)
             self._metrics.policy_shadow.labels(what, "same").inc(n_users - n_differ)
-
-    def _instant(self, as_of: int | None) -> int:
-        now = self._clock()
-        if as_of is not None and not 0 <= as_of <= now + CLOCK_SKEW_US:
-            detail = "must lie between 1970 and five minutes from now"
-            raise InvalidError("as_of is out of range", errors=[FieldProblem("/as_of", "out_of_range", detail)])
-        return now if as_of is None else as_of
 
 
 def _columns(offered: Sequence[int], asked: Sequence[int] | None) -> Sequence[int]:

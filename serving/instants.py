@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
+from serving.errors import FieldProblem, InvalidError
+
 Clock: TypeAlias = Callable[[], int]
 
 SECOND_US: Final = 1_000_000
@@ -28,3 +30,11 @@ def to_us(instant: datetime) -> int:
 def to_datetime(instant: int) -> datetime:
     """An instant as an aware datetime in UTC, exact."""
     return _EPOCH + timedelta(microseconds=instant)
+
+
+def instant_of(as_of: int | None, *, now: int) -> int:
+    """The instant that a question is about, now by default; InvalidError for one before 1970 or yet to come."""
+    if as_of is not None and not 0 <= as_of <= now + CLOCK_SKEW_US:
+        detail = "must lie between 1970 and five minutes from now"
+        raise InvalidError("as_of is out of range", errors=[FieldProblem("/as_of", "out_of_range", detail)])
+    return now if as_of is None else as_of

@@ -18,7 +18,7 @@ from models.recommend.scorer import POPULAR, RecommendScorer
 from models.recommend.similar import Similar, similar_notes
 from serving.catalogue import Catalogues
 from serving.errors import NoModelError, NotFoundError, StoreError
-from serving.instants import Clock
+from serving.instants import Clock, instant_of
 from serving.metrics import Metrics
 from serving.policies.live import Policies
 from serving.recommendation_log import RecommendationWriter
@@ -118,16 +118,16 @@ class Recommending:
         self._clock = clock
 
     async def recommend(self, asked: Asked, *, on_record: bool = True) -> FeedAnswer:
-        """A feed for a user as of now, or of only what happened before ``as_of``; it is put on record, but for one that
-        the user is not shown, which does not look beyond the order either.
+        """A feed for a user as of now, or as it would have been at ``as_of``; it is put on record, but for one that
+        the user is not shown, as no past one is, which does not look beyond the order either.
 
-        NoModelError while no champion is live.
+        NoModelError while no champion is live; InvalidError for an instant that has not come.
         """
         live = self._catalogues.live
         if live is None:
             raise NoModelError("no recommender has been released to this server")
-        now = self._clock()
-        session = asked.session or Session(now if asked.as_of is None else asked.as_of)
+        now, on_record = instant_of(asked.as_of, now=self._clock()), on_record and asked.as_of is None
+        session = asked.session or Session(now)
         known = await self._known(asked)
         history = self._history(known, session.as_of)
         recommendation_id = uuid4().hex
@@ -141,9 +141,8 @@ class Recommending:
             self._record(live.model, asked, known, recommendation_id, arm, now, shown)
         note_ids = tuple(one.note_id for one in shown)
         degraded = ["journal"] if known.is_degraded else []
-        as_of = now if asked.as_of is None else asked.as_of
         policy = self._policies.active.policy.version
-        return FeedAnswer(live.model, policy, as_of, recommendation_id, arm, session.after(note_ids), shown, degraded)
+        return FeedAnswer(live.model, policy, now, recommendation_id, arm, session.after(note_ids), shown, degraded)
 
     def similar(self, note_id: str, *, limit: int) -> list[tuple[str, Similar]]:
         """Notes like a note, by id; NotFoundError for one that neither the model nor the store knows."""
@@ -161,7 +160,7 @@ class Recommending:
         """What may be read of the user; nothing but what they hid of one who wants no personal feeds."""
         try:
             wishes = await self._journal.wishes(asked.user_id)
-            hides = await self._journal.hides(asked.user_id)
+            hides = await self._journal.hides(asked.user_id, before=asked.as_of)
             if wishes.personalisation_opt_out:
                 return _Known(is_personal=False, hides=hides)
             events = await self._journal.note_events(asked.user_id, before=asked.as_of, limit=HISTORY)

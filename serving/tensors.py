@@ -137,7 +137,7 @@ def read_inputs(asked: InferRequest, behind: bytes, contract: Contract) -> dict[
         tensor, n_bytes = expected[given.name], given.parameters.binary_data_size
         _require_fit(given, tensor, n_rows=asked.inputs[0].shape[0])
         if n_bytes is None:
-            array = _of_json(given.data, tensor, prod(given.shape))
+            array = _of_json(given.data or [], tensor, given.shape)
         else:
             array = _of_bytes(behind[start : start + n_bytes], tensor, prod(given.shape))
             start += n_bytes
@@ -195,17 +195,25 @@ def _require_fit(given: InferInput, tensor: Tensor, *, n_rows: int) -> None:
         raise BadRequestError(f"inputs must have the same number of rows, 1 to {MAX_ROWS}")
 
 
-def _of_json(data: list[Any] | None, tensor: Tensor, size: int) -> npt.NDArray[Any]:
-    values = [] if data is None else data
-    while (kinds := set(map(type, values))) == {list}:
-        values = list(chain.from_iterable(values))
-    if not kinds <= _KINDS[tensor.dtype] or len(values) != size:
-        raise BadRequestError(f"input {tensor.name} needs as many numbers in data as its shape says")
+def _of_json(data: list[Any], tensor: Tensor, shape: Sequence[int]) -> npt.NDArray[Any]:
+    values = _unnested(data, shape) if list in map(type, data) else data
+    if values is None or len(values) != prod(shape) or not {*map(type, values)} <= _KINDS[tensor.dtype]:
+        raise BadRequestError(f"input {tensor.name} needs numbers in data, flat or nested just as its shape says")
     try:
         with np.errstate(over="ignore"):
             return np.array(values, np.int64 if tensor.dtype == "int64" else np.float64).astype(tensor.dtype)
     except OverflowError as error:
         raise BadRequestError(f"input {tensor.name} holds a number that {_DATATYPES[tensor.dtype]} can't") from error
+
+
+def _unnested(data: list[Any], shape: Sequence[int]) -> list[Any] | None:
+    """The numbers of lists that are nested as a shape says; None for any others."""
+    values: list[Any] = [data]
+    for size in shape:
+        if any(type(one) is not list or len(one) != size for one in values):
+            return None
+        values = list(chain.from_iterable(values))
+    return values
 
 
 def _of_bytes(data: bytes, tensor: Tensor, size: int) -> npt.NDArray[Any]:

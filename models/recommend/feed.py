@@ -116,6 +116,7 @@ def make_feed(scorer: RecommendScorer, catalogue: Catalogue, wanted: Wanted, rul
 
 def _allowed(shelf: Shelf, wanted: Wanted, rules: FeedRules) -> Bools:
     allowed = may_be_shown(shelf.withheld, shelf.quality, min_quality=rules.min_quality)
+    allowed &= shelf.known_since <= wanted.now
     unwanted = [*wanted.history, *wanted.not_again, *wanted.recent]
     if wanted.context is not None:
         unwanted.append(wanted.context)

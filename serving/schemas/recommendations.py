@@ -19,7 +19,8 @@ class RecommendNotes(Body):
     """Whom to recommend to, and where.
 
     ``context_note_id`` is the note being looked at; ``category`` is preferred where the model has nothing for the user.
-    ``session_token`` goes on from the page before. With ``as_of``, nothing of the user is read that happened later.
+    ``session_token`` goes on from the page before. With ``as_of`` the feed is as it would have been then, and not put
+    on record.
     """
 
     model_config = ConfigDict(json_schema_extra={"example": {"user_id": "u-7", "limit": 20, "scene": "home"}})

@@ -142,8 +142,8 @@ class Journal(Protocol):
         """
         ...
 
-    async def hides(self, user_id: str) -> list[Hide]:
-        """All that a user hid."""
+    async def hides(self, user_id: str, *, before: int | None) -> list[Hide]:
+        """All that a user hid; with ``before``, what they hid before an instant."""
         ...
 
     async def wishes(self, user_id: str) -> Wishes:

@@ -116,9 +116,9 @@ class SqlJournal:
         """See ``Journal``."""
         return await self._database.read(lambda there: note_events(there, user_id, before, limit), many=False)
 
-    async def hides(self, user_id: str) -> list[Hide]:
+    async def hides(self, user_id: str, *, before: int | None) -> list[Hide]:
         """See ``Journal``."""
-        return await self._database.read(lambda connection: hides(connection, user_id), many=False)
+        return await self._database.read(lambda connection: hides(connection, user_id, before), many=False)
 
     async def wishes(self, user_id: str) -> Wishes:
         """See ``Journal``."""

@@ -34,9 +34,10 @@ def note_events(connection: Connection, user_id: str, before: int | None, limit:
     return sorted((NoteEvent._make(row) for row in reversed(rows)), key=lambda one: one.occurred_at)
 
 
-def hides(connection: Connection, user_id: str) -> list[Hide]:
+def hides(connection: Connection, user_id: str, before: int | None) -> list[Hide]:
     """See ``Journal.hides``."""
-    return [Hide._make(row) for row in connection.execute(_HIDES, {"user": user_id})]
+    asked = _HIDES if before is None else _HIDES.where(_C.occurred_at < before)
+    return [Hide._make(row) for row in connection.execute(asked, {"user": user_id})]
 
 
 def wishes(connection: Connection, user_id: str) -> Wishes:

@@ -72,6 +72,29 @@ def test_flat_and_nested_data_and_unknown_parameters_mean_the_same(infer, featur
     assert infer(flat) == infer(nested)
 
 
+@pytest.mark.parametrize(
+    ("shape", "data"),
+    [
+        ([2, N], [[0.0] * 2] * N),
+        ([2, N], [[0.0] * (2 * N)]),
+        ([2, N], [[0.0] * (N + 1), [0.0] * (N - 1)]),
+        ([2, N], [[[0.0]] * N] * 2),
+        ([2, N], [[0.0] * N, 0.0]),
+        ([2, N], [0.0] * N),
+        ([1, N], [[True] * N]),
+        ([1, N], [["0"] * N]),
+        ([1, N], [[10**400] * N]),
+        ([-1, N], [[0.0] * N]),
+        ([2**62, N], [[0.0] * N]),
+        ([1, N], []),
+    ],
+)
+def test_data_that_are_not_as_their_shape_says_are_refused(client, shape, data):
+    tensor = {"name": "features", "shape": shape, "datatype": "FP32", "data": data}
+    answer = client.post("/v2/models/churn/infer", json={"inputs": [tensor]})
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
 def test_a_large_batch_gives_what_its_rows_give(infer, features, expected):
     answer = infer(request(np.tile(features, (100, 1))))
     assert np.array_equal(np.float32(answer["outputs"][0]["data"]).reshape(700, 3), np.tile(expected, (100, 1)))

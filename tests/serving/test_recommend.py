@@ -148,6 +148,37 @@ def test_a_past_instant_sees_nothing_later(send, event, recommend):
     assert ids(recommend(as_of="2025-04-01T00:00:00Z")) == POPULAR
 
 
+def test_a_past_instant_shows_no_note_of_later_and_hides_nothing_that_was_hidden_later(
+    world, client, recommend, eventually
+):
+    client.put("/v1/notes/tea", json={"body": "正文", "published_at": "2025-04-28T00:00:00Z"})
+    client.put("/v1/notes/late", json={"body": "正文", "published_at": "2025-04-30T00:00:00Z"})
+    eventually(lambda: "late" in ids(recommend()))
+    hide = {"kind": "hide", "user_id": "u1", "note_id": "coffee", "occurred_at": "2025-04-29T12:00:00Z"}
+    assert client.post("/v1/feedback", json={"feedback": [hide]}).json()["results"][0]["status"] == "accepted"
+    assert ids(recommend(as_of="2025-04-27T00:00:00Z")) == [one for one in POPULAR if one != "tea"]
+    assert {*ids(recommend(as_of="2025-04-29T00:00:00Z"))} == {*POPULAR}
+    assert {*ids(recommend(as_of="2025-04-29T13:00:00Z"))} == {*POPULAR} - {"coffee"}
+    assert {*ids(recommend())} == {*POPULAR, "late"} - {"coffee"}
+
+
+def test_a_past_feed_leaves_no_record(world, client, send, event, recommend):
+    send(event())
+    recommend(as_of="2025-04-30T00:00:00Z")
+    services = client.app.state.services
+    client.portal.call(services.recommendation_log.flush)
+    assert client.get("/v1/users/u1").json()["recommendations"] is None
+    recommend()
+    client.portal.call(services.recommendation_log.flush)
+    assert client.get("/v1/users/u1").json()["recommendations"]["n"] == 7
+
+
+@pytest.mark.parametrize("as_of", ["2025-05-01T12:05:01Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00"])
+def test_a_feed_as_of_an_instant_that_never_was_or_has_not_come_is_refused(client, as_of):
+    answer = client.post("/v1/recommendations", json={"user_id": "u1", "as_of": as_of})
+    assert (answer.status_code, [one["pointer"] for one in answer.json()["errors"]]) == (422, ["/as_of"])
+
+
 def test_deleted_notes_are_never_recommended_until_they_are_put_again(client, recommend, eventually):
     client.put("/v1/notes/tea", json={"body": "正文"})
     eventually(lambda: client.app.state.services.catalogues.live.catalogue.shelf().is_stored[0])

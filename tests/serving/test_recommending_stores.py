@@ -39,8 +39,8 @@ async def test_a_user_s_note_events_come_by_when_they_happened(journal):
 
 async def test_hides_name_notes_and_authors(journal):
     await journal.append([event("a", note_id="n1"), event("b", "hide", "n2"), event("c", "hide", target_user_id="ann")])
-    assert await journal.hides("u") == [Hide("n2", None), Hide(None, "ann")]
-    assert await journal.hides("v") == []
+    assert await journal.hides("u", before=None) == [Hide("n2", None), Hide(None, "ann")]
+    assert await journal.hides("v", before=None) == []
 
 
 async def test_the_last_profile_and_each_deleted_interest_hold(journal):
