@@ -32,7 +32,7 @@ from serving.reviewer_commands import add_reviewer_commands
 from serving.score_notes import score_notes
 from serving.security import Scope
 from serving.server import allow_open_files, server_of
-from serving.settings import Settings
+from serving.settings import Settings, read_settings
 from serving.store.stores import only_server, open_stores
 from serving.workers import Workers
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with acting(Actor(ActorKind.COMMAND, _account())):
-            options.command(Settings(), options)
+            options.command(read_settings(), options)
     except ValidationError as error:
         return _fail("; ".join(f"MINGJIAN_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()))
     except (ServingError, OSError) as error:

@@ -43,7 +43,7 @@ from serving.routers import (
     rights,
     users,
 )
-from serving.settings import Settings
+from serving.settings import Settings, read_settings
 from serving.store.stores import only_server, open_stores
 from serving.workers import Workers
 
@@ -67,7 +67,7 @@ _LONGEST_S: Final = 3 * 3600.0
 
 def create_app(settings: Settings | None = None, *, clock: Clock = now_us) -> FastAPI:
     """The ASGI app; its stores and models open when it starts and close when it ends."""
-    settings = settings or Settings()
+    settings = settings or read_settings()
     metrics = Metrics()
 
     @asynccontextmanager

@@ -99,6 +99,10 @@ class StoreError(ServingError):
     retry_after_s = 1
 
 
+class SettingsError(ServingError):
+    """The settings can't be used: change them, and start again."""
+
+
 class ReadOnlyStoreError(StoreError):
     """A store takes no writes from here, as after a failover: another server may do better."""
 

@@ -1,7 +1,11 @@
 """What can be set, by environment variables named ``MINGJIAN_<NAME>``."""
 
+import os
+import re
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,7 +22,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from features.state import RETAINED_DAYS
+from serving.errors import SettingsError
 from serving.store.audit import KEPT_DAYS
+
+_OTHERS: Final = {"MINGJIAN_REVISION"}
+"""What the trainers read."""
+_NOT_OURS: Final = re.compile(r"MINGJIAN_(TEST_|SERVICE_HOST$|SERVICE_PORT|PORT_\d)")
+"""What tests read, and what Kubernetes sets in every container beside a service named ``mingjian``."""
 
 
 def _secure_url(url: str) -> str:
@@ -34,6 +44,8 @@ def _listed(value: object) -> object:
     return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
+_Seconds: TypeAlias = Annotated[float, Field(ge=0.01, le=86_400)]
+"""From what a clock can tell (PostgreSQL takes less than a millisecond for no limit at all) to a day."""
 _RedisUrl: TypeAlias = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
 
 
@@ -61,7 +73,7 @@ class Settings(BaseSettings):
         le=36_500,
         description="How long Redis keeps a state that nothing changes.",
     )
-    store_timeout_s: float = Field(default=2, gt=0, description="How long a store may take before a request fails.")
+    store_timeout_s: _Seconds = Field(default=2, description="How long a store may take before a request fails.")
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     metrics_port: int | None = Field(
@@ -71,11 +83,11 @@ class Settings(BaseSettings):
         description="A port for /metrics alone, which the other then lacks (on the same port).",
     )
     health_max_age_s: float = Field(
-        default=1, ge=0, description="How old what /readyz and /metrics say may be, however many ask."
+        default=1, ge=0, le=86_400, description="How old what /readyz and /metrics say may be, however many ask."
     )
-    header_timeout_s: float = Field(default=10, gt=0, description="How long a request's headers may take to come.")
-    body_timeout_s: float = Field(
-        default=30, gt=0, description="How long a body may take to come, and a caller to read a part of its answer."
+    header_timeout_s: _Seconds = Field(default=10, description="How long a request's headers may take to come.")
+    body_timeout_s: _Seconds = Field(
+        default=30, description="How long a body may take to come, and a caller to read a part of its answer."
     )
     max_connections: int = Field(default=1_000, gt=0, description="How many connections may be open at once.")
     max_body_bytes: int = Field(default=1 << 20, gt=0, description="The largest request body.")
@@ -91,7 +103,7 @@ class Settings(BaseSettings):
         default=frozenset(("churn",)), description="The models without whose champion the server is not ready."
     )
     note_threads: int = Field(default=2, gt=0, le=256, description="How many threads score notes.")
-    note_timeout_s: float = Field(default=5, gt=0, description="How long a request waits for its notes' scores.")
+    note_timeout_s: _Seconds = Field(default=5, description="How long a request waits for its notes' scores.")
     max_notes_waiting: int = Field(
         default=1_000, ge=200, description="How many notes may wait for their scores at once."
     )
@@ -161,7 +173,7 @@ class Settings(BaseSettings):
         default=None, description="Where decisions about notes are told."
     )
     callback_secret: Secret[str] | None = Field(default=None, description="What signs them; needed with the URL.")
-    kpi_s: float = Field(default=3_600, gt=0, description="How often the KPIs are rolled up.")
+    kpi_s: _Seconds = Field(default=3_600, description="How often the KPIs are rolled up.")
     console_https: bool = Field(default=False, description="Send the console's cookies over HTTPS alone.")
     console_url: Annotated[str, AfterValidator(_secure_url)] | None = Field(
         default=None, description="Where browsers find this server: identity providers send them back there."
@@ -172,17 +184,15 @@ class Settings(BaseSettings):
     oidc_client_id: str | None = Field(default=None, description="Who this server is to it.")
     oidc_client_secret: Secret[str] | None = Field(default=None, description="What proves that.")
     oidc_claim: str = Field(default="email", description="The claim that is a reviewer's name.")
-    review_lease_s: float = Field(
-        default=600, gt=0, le=86_400, description="How long a review is a reviewer's who claimed it."
-    )
+    review_lease_s: _Seconds = Field(default=600, description="How long a review is a reviewer's who claimed it.")
     review_sample_share: float = Field(
         default=0.01, ge=0, le=1, description="The share of all notes that people look at, whatever models say of them."
     )
     review_second_share: float = Field(
         default=0.05, ge=0, le=1, description="The share of decisions that a second reviewer checks."
     )
-    poll_s: float = Field(default=0.5, gt=0, description="How often to look for new releases and policies.")
-    repair_s: float = Field(default=5, gt=0, description="How often to look for facts that are not in the states yet.")
+    poll_s: _Seconds = Field(default=0.5, description="How often to look for new releases and policies.")
+    repair_s: _Seconds = Field(default=5, description="How often to look for facts that are not in the states yet.")
 
     @model_validator(mode="after")
     def _has_all(self) -> Self:
@@ -202,3 +212,18 @@ class Settings(BaseSettings):
     def bundles(self) -> Path:
         """The folder of releases."""
         return self.bundles_dir or self.data_dir / "bundles"
+
+
+def read_settings() -> Settings:
+    """The settings of the environment; SettingsError where a variable is named like a setting and is none."""
+    known = {f"MINGJIAN_{name.upper()}" for name in Settings.model_fields} | _OTHERS
+    named = {name.upper() for name in os.environ if name.upper().startswith("MINGJIAN_")}
+    unknown = sorted(name for name in named - known if not _NOT_OURS.match(name))
+    if unknown:
+        raise SettingsError("; ".join(_unknown(name, known) for name in unknown))
+    return Settings()
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{name}: there is no such setting" + "".join(f"; did you mean {one}?" for one in near)

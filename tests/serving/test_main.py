@@ -81,6 +81,30 @@ def test_a_wrong_setting_is_one_line_with_exit_2(monkeypatch, capsys, name, valu
     assert name in err or value in err
 
 
+@pytest.mark.parametrize("value", ["inf", "nan", "1e999", "0", "0.0004", "1e9"])
+@pytest.mark.parametrize("name", ["STORE_TIMEOUT_S", "POLL_S", "NOTE_TIMEOUT_S"])
+def test_a_time_that_is_none_is_refused(monkeypatch, capsys, name, value):
+    monkeypatch.setenv(f"MINGJIAN_{name}", value)
+    assert main(["list-keys"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"serving: MINGJIAN_{name}: ")
+    assert err.count("\n") == 1
+
+
+def test_a_setting_that_is_none_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("MINGJIAN_STATE_ULR", "redis://:hunter2@127.0.0.1/0")
+    assert main(["run"]) == 2
+    assert capsys.readouterr().err == (
+        "serving: MINGJIAN_STATE_ULR: there is no such setting; did you mean MINGJIAN_STATE_URL?\n"
+    )
+
+
+def test_what_kubernetes_sets_beside_a_service_of_this_name_is_no_setting(monkeypatch):
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_8000_TCP", "PORT_8000_TCP_ADDR"):
+        monkeypatch.setenv(f"MINGJIAN_{name}", "tcp://10.0.0.1:8000")
+    assert main(["list-keys"]) == 0
+
+
 def test_a_port_in_use_is_one_line_with_exit_2(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["run", "--port", str(taken.getsockname()[1])]) == 2
