@@ -6,7 +6,7 @@ ARG REVISION=unknown
 ENV MINGJIAN_REVISION=$REVISION
 ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 WORKDIR /app
-RUN useradd --create-home app && mkdir var && chown app var
+RUN useradd --create-home app && mkdir --mode=700 var && chown app var
 COPY pyproject.toml README.md LICENSE ./
 COPY features features
 COPY models models
@@ -14,6 +14,8 @@ COPY models models
 FROM base AS serve
 COPY serving serving
 RUN pip install ".[serve]"
+# What is kept lies here: mount a volume by name, or Docker makes one without.
+VOLUME /app/var
 USER app
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]

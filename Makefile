@@ -25,8 +25,9 @@ lint: .venv/.dev  ## style, types and the direction of imports
 bench: .venv/.dev  ## measure speed beside a control and its peers, and write docs/benchmarks.md (10 minutes)
 	$(BIN)/python -m benchmarks $(PARTS)
 
-clean:  ## remove the environment and everything that was made
-	rm -rf .venv var *.egg-info .coverage .*_cache .hypothesis
+# What a deployment keeps in var/ (its journal, runs and bundles) can't be made again: only the demo's folder goes.
+clean:  ## remove the environment, the demo and what tools left; what a deployment keeps stays
+	rm -rf .venv var/demo *.egg-info .coverage .*_cache .hypothesis
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

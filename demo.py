@@ -1,7 +1,7 @@
 """What ``make demo`` runs: a synthetic community, models trained on it, the API that answers with them, and a console.
 
-Everything it makes lies in ``var/``, and what is there is used again. It only calls the two command lines and the API,
-as a person would.
+Everything it makes lies in ``var/demo/``, apart from what a deployment keeps, and is used again. It only calls the two
+command lines and the API, as a person would.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any, Final
 import duckdb
 from rich.console import Console
 
-VAR: Final = Path("var")
+VAR: Final = Path("var/demo")
 SAMPLE: Final = VAR / "sample"
 BUNDLES: Final = VAR / "bundles"
 KEY: Final = VAR / "demo-key"
@@ -44,6 +44,13 @@ N_SENT: Final = 1000
 """Users whose events are sent to the API: enough to look around."""
 KPI_S: Final = 20
 """How often KPIs are rolled up: the board fills while one looks."""
+_STORES: Final = ("MINGJIAN_BUNDLES_DIR", "MINGJIAN_JOURNAL_URL", "MINGJIAN_STATE_URL", "MLFLOW_TRACKING_URI")
+ENVIRONMENT: Final = {
+    "MINGJIAN_KPI_S": str(KPI_S),
+    **{name: value for name, value in os.environ.items() if name not in _STORES},
+    "MINGJIAN_DATA_DIR": str(VAR),
+}
+"""What the demo's commands see: no stores of a deployment, whatever this shell names."""
 N_NOTES: Final = 1000
 """Notes that are sent: the newest."""
 BATCH: Final = 1000
@@ -115,8 +122,7 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
     console.rule("starting the API")
     log = (VAR / "serving.log").open("wb")
     command = [sys.executable, "-m", "serving", "run", "--port", str(PORT)]
-    environment = {"MINGJIAN_KPI_S": str(KPI_S), **os.environ}
-    running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+    running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=ENVIRONMENT)
     try:
         wait_until_ready(running)
         yield running
@@ -225,7 +231,7 @@ def fill_lists(key: str) -> None:
 def make_reviewer() -> str:
     """How to sign in to the console; the password is shown this once."""
     if REVIEWER.exists():
-        return "as demo (python -m serving reset-reviewer --name demo gives a new password)"
+        return f"as demo (MINGJIAN_DATA_DIR={VAR} python -m serving reset-reviewer --name demo gives a new password)"
     password = run("serving", "create-reviewer", "--name", "demo", "--role", "admin", capture=True).strip()
     REVIEWER.touch()
     return f"as demo, password {password} (shown this once)"
@@ -239,7 +245,7 @@ def show(key: str, reviewer: str) -> None:
     console.rule("ready")
     console.print(f"Console       {URL}/console {reviewer}")
     console.print(f"API docs      {URL}/docs")
-    console.print("MLflow pages  .venv/bin/mlflow ui --backend-store-uri sqlite:///var/mlflow/mlflow.db")
+    console.print(f"MLflow pages  .venv/bin/mlflow ui --backend-store-uri sqlite:///{VAR}/mlflow/mlflow.db")
     console.print("\nAsk which notes need a person's eyes (they are synthetic):\n")
     show_answer(key, "/v1/notes:score", extreme_notes(key))
     console.print("\nAsk who is about to leave (the users are synthetic):\n")
@@ -284,8 +290,9 @@ def call(method: str, path: str, key: str, body: dict[str, Any]) -> dict[str, An
 
 def run(module: str, *arguments: object, capture: bool = False) -> str:
     """Run one of the project's command lines; CalledProcessError where it fails."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE if capture else None)
+    home = ["--home", VAR] if module == "training" else []
+    command = [sys.executable, "-m", module, *map(str, [*home, *arguments])]
+    done = subprocess.run(command, check=True, text=True, env=ENVIRONMENT, stdout=subprocess.PIPE if capture else None)
     return done.stdout or ""
 
 

@@ -90,7 +90,7 @@ def write_bundle(
     )
     digest = hashlib.sha256(manifest).hexdigest()
     if not (folder / digest).exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_whole(folder / digest, {**files, MANIFEST: manifest})
     return Bundle(digest, contract, dict(files), dict(requires or {}))
 
@@ -141,16 +141,20 @@ def _write_whole(path: Path, files: Mapping[str, bytes]) -> None:
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=path.parent))
     try:
         for name, data in files.items():
-            with (staging / name).open("wb") as opened:
+            with open(staging / name, "wb", opener=_for_owner) as opened:
                 opened.write(data)
                 opened.flush()
                 os.fsync(opened.fileno())
-        staging.chmod(0o755)
         staging.rename(path)
     except OSError:
         shutil.rmtree(staging, ignore_errors=True)
         if not path.exists():  # another writer may have been faster with the same bytes
             raise
+
+
+def _for_owner(path: str, flags: int) -> int:
+    """Opens a file that nobody but its owner may read."""
+    return os.open(path, flags, 0o600)
 
 
 def canonical_json(data: object) -> bytes:

@@ -35,12 +35,11 @@ def pointer_path(folder: Path, model: str, role: str) -> Path:
 def write_pointer(folder: Path, model: str, role: str, pointer: Pointer) -> None:
     """Point a slot at a bundle; a reader sees the old pointer or the new one, never a part."""
     path = pointer_path(folder, model, role)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".pointer-", delete=False) as staged:
         json.dump(asdict(pointer), staged, indent=1)
         staged.flush()
         os.fsync(staged.fileno())
-    Path(staged.name).chmod(0o644)
     Path(staged.name).replace(path)
 
 

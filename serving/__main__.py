@@ -42,6 +42,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; 2 and one line on stderr where that can't be."""
     options = _parser().parse_args(arguments)
+    os.umask(0o077)  # what is written here is for nobody else on the machine
     try:
         with acting(Actor(ActorKind.COMMAND, _account())):
             options.command(read_settings(), options)

@@ -18,6 +18,7 @@ class TableFile:
     def __init__(self, folder: Path, table: Table) -> None:
         self.n_rows = 0
         self._path = folder / f"{table.name}.csv"
+        self._path.touch(mode=0o600)
         self._file = self._path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file)
         self._columns = table.columns

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from random import getrandbits
@@ -58,6 +58,12 @@ def call_of(request: Request) -> Call:
     return call
 
 
+def _kept_private(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """The headers with the request's id; no cache keeps an answer that does not say for itself who may."""
+    made = [*headers, (_REQUEST_ID, request_id.encode())]
+    return made if any(name == b"cache-control" for name, _ in made) else [*made, (b"cache-control", b"no-store")]
+
+
 class Edge:
     """Pure ASGI middleware. ``scope["state"]["call"]`` is the request's ``Call``."""
 
@@ -81,7 +87,7 @@ class Edge:
         async def named_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, call.request_id.encode())]
+                message["headers"] = _kept_private(message.get("headers", ()), call.request_id)
             await send(message)
 
         try:

@@ -80,7 +80,7 @@ class Parts:
         self._n_users = self._taken_up()
         self.is_complete = manifest["parts"] is not None
         if not self.is_complete:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._write_manifest(parts=None)
         elif manifest["parts"] != self._listed():
             raise ServingError(f"{folder} does not hold the parts that its {MANIFEST} lists")

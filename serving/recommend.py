@@ -119,7 +119,8 @@ class Recommending:
 
     async def recommend(self, asked: Asked, *, on_record: bool = True) -> FeedAnswer:
         """A feed for a user as of now, or as it would have been at ``as_of``; it is put on record, but for one that
-        the user is not shown, as no past one is, which does not look beyond the order either.
+        the user is not shown, as no past one is, which does not look beyond the order either, and one that may not be
+        personal.
 
         NoModelError while no champion is live; InvalidError for an instant that has not come.
         """
@@ -137,8 +138,8 @@ class Recommending:
         scorer, rules = live.model.scorer.scorer, self._rules
         feed = await self._workers.run(MANY_USERS, make_feed, scorer, live.catalogue, wanted, rules)
         shown = await self._shown(scorer, live.catalogue, feed, known, history)
-        if on_record:
-            self._record(live.model, asked, known, recommendation_id, arm, now, shown)
+        if on_record and known.is_personal:  # else an event that names the feed would say whose it was
+            self._record(live.model, asked, recommendation_id, arm, now, shown)
         note_ids = tuple(one.note_id for one in shown)
         degraded = ["journal"] if known.is_degraded else []
         policy = self._policies.active.policy.version
@@ -226,18 +227,16 @@ class Recommending:
         self,
         model: LiveModel[Recommender],
         asked: Asked,
-        known: _Known,
         recommendation_id: str,
         arm: str,
         now: int,
         shown: Sequence[Shown],
     ) -> None:
         version, digest = model.pointer.version, model.pointer.digest
-        user_id = asked.user_id if known.is_personal else None
         self._log.add(
             [
                 Recommendation(
-                    recommendation_id, place, now, user_id, one.note_id, one.note.source, arm, asked.scene,
+                    recommendation_id, place, now, asked.user_id, one.note_id, one.note.source, arm, asked.scene,
                     one.note.propensity, version, digest,
                 )
                 for place, one in enumerate(shown)

@@ -54,6 +54,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
+    os.umask(0o077)  # what is written here is for nobody else on the machine
     try:
         return _status(options.run, options)
     except KeyboardInterrupt:

@@ -24,9 +24,11 @@ class Static(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """See ``StaticFiles``."""
         try:
-            return await super().get_response(path, scope)
+            response = await super().get_response(path, scope)
         except HTTPException:
             return await lost(Request(scope))
+        response.headers["Cache-Control"] = "no-cache"  # nothing of anybody: kept, and asked for again by its ETag
+        return response
 
 
 def console_routes() -> list[BaseRoute]:

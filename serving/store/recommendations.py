@@ -7,7 +7,7 @@ By = Literal["source", "version", "arm", "scene"]
 
 
 class Recommendation(NamedTuple):
-    """A note that was recommended; ``user_id`` is None for one who does not want personal feeds.
+    """A note that was recommended to a user who may have personal feeds; of other feeds nothing is kept.
 
     ``propensity`` is the chance that the note was in this feed at all.
     """

@@ -106,7 +106,7 @@ class SqliteFile:
 @asynccontextmanager
 async def open_sqlite(path: Path, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[SqliteFile]:
     """The file, made and migrated where needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path)
     file = SqliteFile(path, timeout_s=timeout_s)
     try:
         yield file
@@ -120,8 +120,9 @@ def server_lock(path: Path) -> Iterator[None]:
 
     The operating system lets go of the lock when the process ends, however it ends.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("a+") as lock:
+    lock_path = path.with_name(f"{path.name}.lock")
+    make_private(lock_path)
+    with lock_path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -134,6 +135,18 @@ def server_lock(path: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def make_private(path: Path) -> None:
+    """Make a file, and its folder, where there is none; nobody but its owner may read it, nor SQLite's files beside it.
+
+    SQLite gives the files that it makes later the mode of the database.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    for one in (path, *path.parent.glob(f"{path.name}-*")):
+        if one.stat().st_mode & 0o077:  # made by a version that did not mind
+            one.chmod(0o600)
 
 
 def _engine(path: Path, timeout_s: float) -> Engine:

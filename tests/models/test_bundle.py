@@ -149,8 +149,9 @@ def test_writers_of_the_same_bundle_do_not_disturb_each_other(tmp_path: Path) ->
     assert read_bundle(folder).files == FILES
 
 
-def test_another_user_of_the_machine_can_read_a_bundle(written: Path) -> None:
-    assert stat.S_IMODE(written.stat().st_mode) == 0o755
+def test_no_other_account_of_the_machine_can_read_a_bundle(written: Path) -> None:
+    assert stat.S_IMODE(written.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(one.stat().st_mode) for one in written.iterdir()} == {0o600}
 
 
 def test_golden_examples_come_back_bit_for_bit() -> None:

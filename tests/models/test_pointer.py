@@ -20,7 +20,7 @@ def test_a_pointer_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = pointer_path(tmp_path, "churn", "champion")
     assert path == tmp_path / "churn" / "champion.json"
     assert parse_pointer(path.read_text(encoding="utf-8")) == POINTER
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_reader_sees_the_old_pointer_or_the_new_one(tmp_path: Path) -> None:

@@ -57,3 +57,19 @@ def test_an_erased_users_flags_are_not_taken_over_by_anyone(client, put):
     assert client.put("/v1/users/u2", json={"n_followers": 1}).status_code == 200
     profile = client.get("/v1/users/u2").json()["profile"]
     assert (profile["personalisation_opt_out"], profile["is_minor"]) == (None, None)
+
+
+def test_nothing_that_is_kept_joins_a_feed_to_a_user_who_wants_no_personal_ones(client, put, event, eventually):
+    def exposures():
+        return [(one["n_recommended"], one["n_exposed"]) for one in report()["results"]]
+
+    def report():
+        return client.get("/v1/reports/recommendations").json()
+
+    put(BOTH)
+    for user_id in ("u1", "u2"):
+        feed = client.post("/v1/recommendations", json={"user_id": user_id, "limit": 3}).json()
+        seen = {"note_id": feed["results"][0]["note_id"], "recommendation_id": feed["recommendation_id"]}
+        client.post("/v1/events", json={"events": [event(user_id, event="impression", **seen)]})
+    eventually(lambda: report()["results"])
+    assert exposures() == [(3, 1)]  # of u2's feed alone, which came later

@@ -278,11 +278,6 @@ class TestOptOut:
         recommend("u2")
         assert asked[2:] == ["wishes", "hides", "note_events"]
 
-    def test_the_record_does_not_name_the_user(self, opted_out, client, recommend, eventually):
-        recommend()
-        eventually(lambda: client.get("/v1/reports/recommendations").json()["results"])
-        assert client.get("/v1/users/u1").json()["recommendations"] is None
-
 
 class TestInterests:
     def test_interests_are_what_notes_that_were_taken_up_are_about(self, client, send, event):
