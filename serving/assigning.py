@@ -68,9 +68,13 @@ class Assigning:
 
     def arm(self, user_id: str, action: str) -> Arm:
         """The arm of an action that a user is in."""
-        if self._drawn(user_id, _HOLDOUT) < self._shares.holdout:
+        if self.is_held_out(user_id):
             return Arm.HOLDOUT
         return Arm.CONTROL if self._drawn(user_id, f"action {action}") < self._shares.control else Arm.TREATMENT
+
+    def is_held_out(self, user_id: str) -> bool:
+        """Whether no action at all is done for a user."""
+        return self._drawn(user_id, _HOLDOUT) < self._shares.holdout
 
     def _drawn(self, user_id: str, experiment: str) -> float:
         """A number from 0 to 1 that is always the same for a user and an experiment."""

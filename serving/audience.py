@@ -3,11 +3,14 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
+from features.state import COMMUNITY_OFFSET_US
 from serving.instants import to_datetime
-from serving.store.kpis import UserSegment
-from serving.store.scores import Score
+from serving.lists import Listed
+from serving.members import Member
 from serving.workers import Workers
 
 T = TypeVar("T")
@@ -19,49 +22,67 @@ COLUMNS: Final = (
     "probability",
     "threshold",
     "at_risk",
+    "withheld",
     "last_active_at",
     "changed_at",
     "as_of",
     "model_version",
-    "model_digest",
 )
-_SEGMENTS: Final = ("user_id", "tier", "stage")
+_MEMBERS: Final = ("user_id", "tier", "stage", "probability", "withheld")
+_BOM: Final = "\ufeff"
+"""By which spreadsheets know UTF-8."""
 _FORMULA: Final = tuple("=+-@＝＋－＠")
 """What makes a spreadsheet compute a cell; full-width forms are taken for the others (OWASP, CSV injection)."""
 
 
-def csv_of(parts: AsyncIterator[Sequence[Score]], workers: Workers) -> AsyncIterator[str]:
+def attachment(name: str, now: int) -> dict[str, str]:
+    """The header that has an answer saved as a file, named for what it is and the community's date (RFC 6266)."""
+    dated = f"{name}_{_local(now):%Y-%m-%d}.csv"
+    return {"Content-Disposition": f"attachment; filename=\"users.csv\"; filename*=UTF-8''{quote(dated)}"}
+
+
+def csv_of(parts: AsyncIterator[Sequence[Listed]], workers: Workers) -> AsyncIterator[str]:
     """Users by risk: the header, then the rows of each part."""
     return _csv_of(parts, COLUMNS, _row, workers)
 
 
-def segments_csv_of(parts: AsyncIterator[Sequence[UserSegment]], workers: Workers) -> AsyncIterator[str]:
+def members_csv_of(parts: AsyncIterator[Sequence[Member]], workers: Workers) -> AsyncIterator[str]:
     """Users with their tiers and stages: the header, then the rows of each part."""
-    return _csv_of(parts, _SEGMENTS, lambda one: [_inert(one.user_id), one.tier, one.stage], workers)
+    return _csv_of(parts, _MEMBERS, _member_row, workers)
 
 
 async def _csv_of(
     parts: AsyncIterator[Sequence[T]], columns: Sequence[str], row: Callable[[T], list[Any]], workers: Workers
 ) -> AsyncIterator[str]:
-    yield _written([columns])
+    yield _BOM + _written([columns])
     async for rows in parts:
         yield await workers.run(len(rows), _written, map(row, rows))
 
 
-def _row(score: Score) -> list[Any]:
+def _row(listed: Listed) -> list[Any]:
+    score = listed.score
     return [
         _inert(score.user_id),
         score.status,
         score.horizon_days,
-        score.probability,
-        score.threshold,
+        _probability(score.probability),
+        _probability(score.threshold),
         "" if score.at_risk is None else str(score.at_risk).lower(),
+        " ".join(listed.withheld),
         _instant(score.last_active_at),
         _instant(score.changed_at),
         _instant(score.run.as_of),
         _inert(score.run.version),
-        score.run.digest,
     ]
+
+
+def _member_row(member: Member) -> list[Any]:
+    user_id, tier, stage = member.segment
+    return [_inert(user_id), tier, stage, _probability(member.probability), " ".join(member.withheld)]
+
+
+def _probability(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.4f}"
 
 
 def _inert(text: str) -> str:
@@ -70,7 +91,12 @@ def _inert(text: str) -> str:
 
 
 def _instant(instant: int | None) -> str:
-    return "" if instant is None else to_datetime(instant).isoformat().replace("+00:00", "Z")
+    """The community's local time, as spreadsheets read it."""
+    return "" if instant is None else f"{_local(instant):%Y-%m-%d %H:%M:%S}"
+
+
+def _local(instant: int) -> datetime:
+    return to_datetime(instant + COMMUNITY_OFFSET_US)
 
 
 def _written(rows: Iterable[Sequence[Any]]) -> str:

@@ -11,6 +11,7 @@ from serving.audit import AuditLog
 from serving.background import Jobs
 from serving.catalogue import Catalogues
 from serving.churn import CHURN, ChurnScoring
+from serving.contacts import Contacts
 from serving.deps import Services
 from serving.errors import ServingError
 from serving.folding import Folder
@@ -21,6 +22,7 @@ from serving.instants import Clock
 from serving.interests import Interests
 from serving.kpis.rolling import Rolling
 from serving.lists import UserLists
+from serving.members import Members
 from serving.metrics import Metrics
 from serving.model_changes import ModelChanges
 from serving.note_lists import NoteLists
@@ -87,6 +89,8 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
     recommendation_log = RecommendationWriter(kept.recommendations, metrics=metrics)
     shares = Shares(settings.action_holdout_share, settings.action_control_share, settings.action_salt)
     audit = AuditLog(kept.audit, clock=clock)
+    assigning = Assigning(kept.assignments, churn, shares=shares, clock=clock)
+    contacts = Contacts(folder, kept.assignments, assigning, policies, clock=clock)
     return Services(
         journal=kept.journal,
         states=kept.states,
@@ -102,7 +106,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         note_lists=NoteLists(kept.note_scores),
         policies=policies,
         replay=Replay(kept.journal, kept.scores, kept.note_scores, sources),
-        assigning=Assigning(kept.assignments, churn, shares=shares, clock=clock),
+        assigning=assigning,
         uplifts=Uplifts(kept.assignments, shares=shares, clock=clock),
         kpis=Rolling(kept.kpis, kept.journal, folder, slots, policies, workers, every_s=settings.kpi_s, clock=clock),
         reading=NoteReading(slots, deciding, kept.catalogue, kept.notes, opening, workers, clock=clock),
@@ -121,7 +125,9 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         health=_health(on, slots),
         rights=_rights(on),
         retention=retention,
-        lists=UserLists(kept.scores),
+        lists=UserLists(kept.scores, contacts),
+        contacts=contacts,
+        members=Members(kept.kpis, kept.scores, contacts),
         inference=Inference(workers),
         workers=workers,
         jobs=jobs,

@@ -22,6 +22,7 @@ from serving.background import Jobs
 from serving.catalogue import Catalogues
 from serving.churn import ChurnScoring
 from serving.compression import inflated
+from serving.contacts import Contacts
 from serving.errors import FieldProblem, InvalidError
 from serving.folding import Folder
 from serving.health import Health
@@ -32,6 +33,7 @@ from serving.interests import Interests
 from serving.json_body import JsonRequest, load_json, require_json
 from serving.kpis.rolling import Rolling
 from serving.lists import UserLists
+from serving.members import Members
 from serving.metrics import Metrics
 from serving.middleware import call_of
 from serving.model_changes import ModelChanges
@@ -111,6 +113,8 @@ class Services:
     rights: Rights
     retention: Retention
     lists: UserLists
+    contacts: Contacts
+    members: Members
     inference: Inference
     workers: Workers
     jobs: Jobs

@@ -9,17 +9,26 @@ from starlette.responses import Response, StreamingResponse
 from features.ids import is_id
 from features.schema import IMPRESSION
 from features.state import UserState, community_day
+from features.wording import Text
 from models.policy.words import WORDS, Stage, Tier
-from serving.audience import csv_of, segments_csv_of
+from serving.audience import attachment, csv_of, members_csv_of
 from serving.console.pages import HEADERS, Page, Pages
+from serving.contacts import Withheld
 from serving.cursor import BY_ID, read_cursor, write_cursor
 from serving.errors import InvalidError, NoModelError, ServingError
 from serving.recommend import Asked, reason_of
 from serving.store.reviewers import Role
 
 PAGES: Final = Pages()
-_AT_RISK: Final = {"status": "scored"}
 _LISTED: Final = 50
+WHY_NOT: Final = {
+    Withheld.OPTED_OUT: Text("关闭了个性化", "opted out of personalisation"),
+    Withheld.MINOR: Text("未成年", "a minor"),
+    Withheld.HOLDOUT: Text("留白组", "held out"),
+    Withheld.CONTROL: Text("对照组", "control arm"),
+    Withheld.COOLDOWN: Text("冷却期内", "within a cooldown"),
+}
+"""Why a user may not be contacted, for people."""
 _N_WEEKS: Final = 26
 _N_SHOWN: Final = 10
 _LEVELS: Final = (1, 3, 8, 20)
@@ -37,7 +46,11 @@ class CalendarDay(NamedTuple):
 async def list_users(page: Page) -> Response:
     """Who is most likely to leave, by the last ``score-all``, or who is in a tier or stage; and a search by id."""
     tier, stage = _segment(page)
+    with_withheld = page.asked("withheld") == "1"
     chosen: dict[str, Any] = {
+        "withheld": with_withheld,
+        "why_not": page.language.text,
+        "why": WHY_NOT,
         "tier": tier,
         "stage": stage,
         "tiers": {one: page.language.text(WORDS[one]) for one in Tier},
@@ -45,14 +58,15 @@ async def list_users(page: Page) -> Response:
         "quote": _quoted,
     }
     if tier is None and stage is None:
-        listed = await page.services.lists.page(_AT_RISK, cursor=page.asked("cursor") or None, limit=_LISTED)
+        listed = await page.services.lists.page(_at_risk(page), cursor=page.asked("cursor") or None, limit=_LISTED)
         return page.render("users.html", listed=listed, members=None, next_cursor=listed.next_cursor, **chosen)
-    query = (str(tier), str(stage))
+    query = (str(tier), str(stage), with_withheld)
     cursor = page.asked("cursor")
     (after,) = read_cursor(query, cursor, BY_ID) if cursor else ("",)
-    found = await page.services.kpis.users(tier=tier, stage=stage, after=after, limit=_LISTED + 1)
-    members, has_more = found[:_LISTED], len(found) > _LISTED
-    next_cursor = write_cursor(query, (members[-1].user_id,)) if has_more else None
+    members, after = await page.services.members.page(
+        tier, stage, with_withheld=with_withheld, after=after, limit=_LISTED
+    )
+    next_cursor = write_cursor(query, (after,)) if after else None
     return page.render("users.html", listed=None, members=members, next_cursor=next_cursor, **chosen)
 
 
@@ -71,10 +85,13 @@ async def export_users(page: Page) -> Response:
     tier, stage = _segment(page)
     await page.services.audit.record_export("users", detail=" ".join(one for one in (tier, stage) if one))
     if tier is None and stage is None:
-        rows = csv_of(await page.services.lists.everyone(_AT_RISK), page.services.workers)
+        rows = csv_of(await page.services.lists.everyone(_at_risk(page)), page.services.workers)
     else:
-        rows = segments_csv_of(page.services.kpis.everyone(tier=tier, stage=stage), page.services.workers)
-    headers = {**HEADERS, "Content-Disposition": 'attachment; filename="users.csv"'}
+        with_withheld = page.asked("withheld") == "1"
+        members = page.services.members.everyone(tier, stage, with_withheld=with_withheld)
+        rows = members_csv_of(members, page.services.workers)
+    name = page.language.say("流失名单") if tier is None and stage is None else page.language.say("用户名单")
+    headers = {**HEADERS, **attachment(name, page.services.clock())}
     return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
 
@@ -106,6 +123,11 @@ async def erase_user(page: Page) -> Response:
         raise InvalidError(page.language.say("请完整输入该用户的 ID 以确认删除"))
     await page.services.rights.erase(user_id)
     return page.go("/console/users")
+
+
+def _at_risk(page: Page) -> dict[str, Any]:
+    """Those at risk who may be contacted; where asked for, the others too."""
+    return {"status": "scored", "at_risk": True, "with_withheld": page.asked("withheld") == "1"}
 
 
 def _segment(page: Page) -> tuple[Tier | None, Stage | None]:

@@ -1,7 +1,7 @@
 """Keeps the KPIs rolled up, and answers what they are."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -98,17 +98,6 @@ class Rolling:
         counts |= {f"flow:{name}": n for name, n in flows.items()}
         rolled = Rolled(as_of, days_of(rollup), cohorts_of(rollup), counts)
         await self._store.put(rolled, day=day)
-
-    async def users(self, *, tier: Tier | None, stage: Stage | None, after: str, limit: int) -> list[UserSegment]:
-        """Users of a tier, a stage or both when they were last rolled up, in the order of their ids."""
-        return await self._store.users(tier=tier, stage=stage, after=after, limit=limit)
-
-    async def everyone(self, *, tier: Tier | None, stage: Stage | None) -> AsyncIterator[list[UserSegment]]:
-        """All of them, part by part."""
-        after = ""
-        while part := await self.users(tier=tier, stage=stage, after=after, limit=_BLOCK):
-            yield part
-            after = part[-1].user_id
 
     async def of(self, *, since: int | None, before: int | None, segment: str) -> Kpis:
         """The KPIs of a segment, of the days that begin in a stretch of time: by default of the last 30, and today.

@@ -62,6 +62,15 @@ class Assignment(NamedTuple):
     delivered_at: int | None
 
 
+class LastAssigned(NamedTuple):
+    """When an action was last assigned to a user, and to which arm."""
+
+    user_id: str
+    action: str
+    arm: Arm
+    assigned_at: int
+
+
 class Outcomes(NamedTuple):
     """What a user did in the days after an assignment."""
 
@@ -115,6 +124,10 @@ class AssignmentStore(Protocol):
 
     async def of_user(self, user_id: str, *, limit: int) -> list[Assignment]:
         """A user's assignments, the newest first."""
+        ...
+
+    async def last_assigned(self, user_ids: Sequence[str]) -> list[LastAssigned]:
+        """The last assignment of each action to each of these users."""
         ...
 
     async def retire(self, before: int, *, limit: int) -> int:

@@ -55,7 +55,7 @@ class Score(NamedTuple):
 class ScoreQuery(NamedTuple):
     """Which scores: of one horizon and status; the other bounds hold where given.
 
-    Both bounds of the probability are included, ``active_before`` is not.
+    Both bounds of the probability are included, ``active_before`` is not. Tier and stage are those of the last rollup.
     """
 
     horizon_days: int
@@ -65,6 +65,8 @@ class ScoreQuery(NamedTuple):
     active_since: int | None = None
     active_before: int | None = None
     changed_since: int | None = None
+    tier: str | None = None
+    stage: str | None = None
 
 
 Position: TypeAlias = tuple[float | None, str]

@@ -8,7 +8,17 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, and_, case, delete, func, insert, select, update
 
 from features.state import COMMUNITY_OFFSET_US, DAY_US
-from serving.store.assignments import Arm, Assigned, Assignment, AssignmentsHeld, Batch, Candidate, Outcomes, Wanted
+from serving.store.assignments import (
+    Arm,
+    Assigned,
+    Assignment,
+    AssignmentsHeld,
+    Batch,
+    Candidate,
+    LastAssigned,
+    Outcomes,
+    Wanted,
+)
 from serving.store.database import Database
 from serving.store.desk_tables import ASSIGNMENT_BATCHES, ASSIGNMENTS
 from serving.store.journal import FactType
@@ -60,6 +70,13 @@ class SqlAssignments:
         statement = select(ASSIGNMENTS).where(_A.user_id == user_id).order_by(_A.assigned_at.desc()).limit(limit)
         rows = await self._database.read(lambda connection: connection.execute(statement).all(), many=True)
         return [_assignment(row) for row in rows]
+
+    async def last_assigned(self, user_ids: Sequence[str]) -> list[LastAssigned]:
+        """See ``AssignmentStore``."""
+        last = select(_A.user_id, _A.action, _A.arm, func.max(_A.assigned_at)).where(_A.user_id.in_(user_ids))
+        statement = last.group_by(_A.user_id, _A.action, _A.arm)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all(), many=True)
+        return [LastAssigned(user_id, action, Arm(arm), at) for user_id, action, arm, at in rows]
 
     async def retire(self, before: int, *, limit: int) -> int:
         """See ``AssignmentStore``."""

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, exists, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.store.database import Database
+from serving.store.desk_tables import USER_SEGMENTS
 from serving.store.scores import NewScore, Position, Score, ScorePage, ScoreQuery, ScoreRun
 from serving.store.sql_erasures import erased_among
 from serving.store.tables import SCORE_RUNS, SCORES, WATERMARKS
@@ -16,6 +17,7 @@ LOOKED_AT: Final = 2_000
 """How many scores, in the order of risk, one page looks at for those that were active or changed when asked."""
 
 _C: Final = SCORES.c
+_S: Final = USER_SEGMENTS.c
 _ORDER: Final = (_C.probability.desc(), _C.user_id.desc())
 _CHOSEN: Final[Select[Any]] = select(
     _C.user_id, _C.horizon_days, _C.status, _C.probability, _C.last_active_at, _C.changed_at, _C.run_id
@@ -176,6 +178,9 @@ def _matching(query: ScoreQuery) -> Iterator[ColumnElement[bool]]:
         yield _C.last_active_at < query.active_before
     if query.changed_since is not None:
         yield _C.changed_at >= query.changed_since
+    segment = [column == value for column, value in ((_S.tier, query.tier), (_S.stage, query.stage)) if value]
+    if segment:
+        yield exists().where(_S.user_id == _C.user_id, *segment).correlate(SCORES)
 
 
 def _scores(connection: Connection, statement: Select[Any]) -> list[Score]:

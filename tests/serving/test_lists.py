@@ -18,6 +18,10 @@ HOUR_US = 3_600_000_000
 RUN = ScoreRun(as_of=480_008 * HOUR_US, version="7", digest="d" * 64, thresholds={7: 0.6, 30: 0.4})
 
 
+EVERYONE = {"at_risk": False, "with_withheld": True}
+"""Asks for whoever was scored; ``test_audiences.py`` tests whom lists leave out."""
+
+
 def scored(user_id, probability, hours=1):
     return NewScore(user_id, "scored", RUN.as_of - hours * HOUR_US, [probability / 2, probability])
 
@@ -35,7 +39,7 @@ def put(client):
 @pytest.fixture
 def get(client):
     def get(**asked):
-        answer = client.get("/v1/users", params=asked)
+        answer = client.get("/v1/users", params=EVERYONE | asked)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -59,6 +63,7 @@ def test_a_list_says_who_is_at_risk_as_of_when_and_by_which_model(put, get):
         "probability": 0.5,
         "threshold": 0.4,
         "at_risk": True,
+        "withheld": [],
         "last_active_at": "2024-10-04T07:00:00Z",
         "changed_at": "2024-10-04T08:00:00Z",
         "as_of": "2024-10-04T08:00:00Z",
@@ -97,7 +102,7 @@ def test_pages_go_on_from_the_cursor_until_there_is_no_more(put, get):
 
 
 def refused(client, **asked):
-    answer = client.get("/v1/users", params=asked)
+    answer = client.get("/v1/users", params=EVERYONE | asked)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     return [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
 
@@ -152,9 +157,10 @@ def test_while_nobody_is_scored_the_list_is_empty_and_has_no_horizon(get):
 
 
 def exported(client, **asked):
-    answer = client.get("/v1/users.csv", params=asked)
+    answer = client.get("/v1/users.csv", params=EVERYONE | asked)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
-    return answer.text
+    assert answer.text.startswith("\ufeffuser_id,")
+    return answer.text.removeprefix("\ufeff")
 
 
 def test_an_export_is_the_whole_list_with_a_header(put, get, client):
@@ -164,9 +170,9 @@ def test_an_export_is_the_whole_list_with_a_header(put, get, client):
     assert [row[0] for row in rows] == [f"u{n:04}" for n in range(2_499, 299, -1)]
     [user] = get(limit=1)["results"]
     assert rows[0] == [
-        *("u2499", "scored", "30", repr(user["probability"]), "0.4", "true"),
-        *(user["last_active_at"], user["changed_at"], user["as_of"]),
-        *("7", "d" * 64),
+        *("u2499", "scored", "30", "0.8330", "0.4000", "true", " ".join(user["withheld"])),
+        *("2024-10-04 15:00:00", "2024-10-04 16:00:00", "2024-10-04 16:00:00"),
+        "7",
     ]
 
 
@@ -181,7 +187,11 @@ def test_an_export_is_quoted_by_rfc_4180_and_computes_nothing_in_a_spreadsheet(p
 
 def test_who_is_not_scored_has_empty_cells(put, client):
     put(NewScore("gone", "inactive", None, [None, None]))
-    assert exported(client, status="inactive").splitlines()[1].startswith("gone,inactive,30,,0.4,,,2024-10-04T08")
+    assert (
+        exported(client, status="inactive")
+        .splitlines()[1]
+        .startswith("gone,inactive,30,,0.4000,,,,2024-10-04 16:00:00")
+    )
 
 
 def test_an_export_that_can_not_be_made_is_a_problem(put, client):
@@ -209,7 +219,7 @@ def test_an_export_ends_with_its_client_and_has_read_little_more_than_was_taken(
     with listen(world.app()) as address, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         client.connect(("127.0.0.1", int(address.rpartition(":")[2])))
-        client.sendall(b"GET /v1/users.csv HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.sendall(b"GET /v1/users.csv?at_risk=false HTTP/1.1\r\nhost: x\r\n\r\n")
         assert client.recv(16).startswith(b"HTTP/1.1 200")
         assert in_flight(address) == 2  # the export, which waits for its client, and this question
         client.close()

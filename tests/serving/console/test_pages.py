@@ -58,7 +58,7 @@ def test_users_of_a_tier_are_written_as_csv_where_no_id_is_a_formula(console):
     console.open("/console/users?tier=ordinary&stage=explore")
     link = unescape(re.search(r'href="(/console/users.csv[^"]+)"', console.page.text).group(1))
     header, *rows = console.client.get(link).text.splitlines()
-    assert header == "user_id,tier,stage"
+    assert header == "\ufeffuser_id,tier,stage,probability,withheld"
     assert [row.split(",")[:2] for row in rows] == [["'=1+1", "ordinary"], ["u1", "ordinary"]]
 
 
