@@ -88,9 +88,13 @@ class Notes:
             raise NotFoundError("no note is stored under this id")
         return found[note_id]
 
+    async def known(self, note_ids: Sequence[str]) -> dict[str, StoredNote]:
+        """Those of these notes that are stored, by id."""
+        return await self._notes.get_many(note_ids)
+
     async def titles(self, note_ids: Sequence[str]) -> dict[str, str]:
         """The titles of those of these notes that are stored."""
-        return {note_id: one.note.title for note_id, one in (await self._notes.get_many(note_ids)).items()}
+        return {note_id: one.note.title for note_id, one in (await self.known(note_ids)).items()}
 
     async def delete(self, note_id: str) -> bool:
         """Leave nothing of a note; whether there was one."""

@@ -7,16 +7,19 @@ from starlette.responses import Response
 from models.policy.words import WORDS, Decision, Tier
 from models.quality.reasons import LABEL_TEXTS
 from serving.console.marks import pieces
-from serving.console.pages import HEADERS, Page, Pages
+from serving.console.pages import Page, Pages
 from serving.console.refusals import refusal
-from serving.errors import ConflictError, ServingError
+from serving.errors import ConflictError, NotFoundError, ServingError
+from serving.instants import SECOND_US
 from serving.quality import NoteScore
-from serving.reviews.desk import UNDO_S, Decided, ReasonCode
+from serving.reviews.desk import MOST_COUNTED, UNDO_S, Decided, ReasonCode
 from serving.store.reviews import Origin, Outcome, Review, ReviewQuery, ReviewState
 
 PAGES: Final = Pages()
 DESK: Final = "/console/reviews"
 _N_HISTORY: Final = 5
+_N_NEAR: Final = 2
+_N_TITLE: Final = 24
 
 
 class Choice(NamedTuple):
@@ -45,19 +48,10 @@ async def show_desk(page: Page) -> Response:
     return await _desk(page)
 
 
-@PAGES.page("/reviews/next")
-async def show_next(page: Page) -> Response:
-    """The note that comes next, to be shown while its page is on the way; empty where none waits."""
-    review = await page.services.desk.upcoming(page.who)
-    if review is None:
-        return Response(status_code=204, headers=HEADERS)
-    return page.render("desk_note.html", review=review, **await _of_note(page, review))
-
-
 @PAGES.page("/reviews/claim", method="POST")
 async def claim(page: Page) -> Response:
     """Take the next review."""
-    await page.services.desk.claim(page.who, ReviewQuery())
+    await page.services.desk.next(page.who)
     return page.go(DESK)
 
 
@@ -65,12 +59,12 @@ async def claim(page: Page) -> Response:
 async def decide(page: Page) -> Response:
     """Decide, and take the next; where that can't be done the page says why, with what was written."""
     desk, review_id = page.services.desk, page.path("review_id")
-    review = await desk.get(review_id)
     try:
+        review = await desk.get(review_id)
         await desk.decide(review_id, page.who, page.field("lease"), _decided(page, review), revision=_revision(page))
     except ServingError as error:
         return await _desk(page, problem=error)
-    await desk.claim(page.who, ReviewQuery())
+    await desk.next(page.who)
     return page.go(DESK)
 
 
@@ -83,54 +77,103 @@ async def renew(page: Page) -> Response:
 
 @PAGES.page("/reviews/{review_id}/skip", method="POST")
 async def skip(page: Page) -> Response:
-    """Give the review back, and take another."""
+    """Give the review back, and take another; what was written goes with it only when that was asked for twice."""
     review_id = page.path("review_id")
-    await page.services.desk.release(review_id, page.who, page.field("lease"))
-    await page.services.desk.claim(page.who, ReviewQuery(but_not=review_id))
+    if _is_written(page):
+        return await _desk(page, leaves=True)
+    try:
+        await page.services.desk.release(review_id, page.who, page.field("lease"))
+    except ServingError as error:
+        return await _desk(page, problem=error)
+    await page.services.desk.next(page.who, but_not=review_id)
     return page.go(DESK)
 
 
 @PAGES.page("/reviews/{review_id}/undo", method="POST")
 async def undo(page: Page) -> Response:
-    """Take the last decision back; the review that was taken since goes back first."""
-    held = await page.services.desk.held(page.who)
-    if held and held.lease:
-        await page.services.desk.release(held.review_id, page.who, held.lease)
+    """Take the last decision back; the review at hand stays this person's, and comes after it."""
+    if _is_written(page):
+        return await _desk(page, leaves=True)
     try:
-        await page.services.desk.undo(page.path("review_id"), page.who)
-    except ConflictError as error:
+        undone = await page.services.desk.undo(page.path("review_id"), page.who)
+    except ServingError as error:
         return await _desk(page, problem=error)
-    return page.go(DESK)
+    return page.go("/console/queue" if undone.state is ReviewState.OPEN else DESK)  # a batch waits again
 
 
-async def _desk(page: Page, *, problem: ServingError | None = None) -> Response:
+def _is_written(page: Page) -> bool:
+    """Whether the form of the review at hand holds words that would be lost, and nobody said that they may be."""
+    return not page.field("leave") and bool(page.field("text").strip() or page.field("reason"))
+
+
+async def _desk(page: Page, *, problem: ServingError | None = None, leaves: bool = False) -> Response:
     desk = page.services.desk
     review = await desk.held(page.who)
+    facts = await _facts(page, review) if review else None
+    is_same = review is not None and page.field("about") in {"", review.review_id}
     shown: dict[str, Any] = {
         "review": review,
         "problem": problem and refusal(page.language, problem),
+        "leaves": leaves,
         "written": page.field("text"),
-        "last": await desk.last_decided(page.who),
+        "is_same": is_same,
+        "chosen": page.form.get("label") if is_same and page.field("about") else None,
+        "reason_chosen": page.field("reason"),
+        "last": await last_of(page),
         "n_today": await desk.n_today(page.who),
-        "n_waiting": sum(one.n_waiting for one in await desk.backlog()),
-        "undo_s": UNDO_S,
+        "waiting": await desk.waiting(page.who),
+        "most": MOST_COUNTED,
         "reasons": list(ReasonCode),
+        "is_lead": page.who.is_lead,
     }
-    if review is None:
-        return page.render("desk_empty.html", status=409 if problem else 200, **shown)
-    return page.render("desk.html", status=409 if problem else 200, **shown, **await _of_note(page, review))
+    status = 409 if problem or leaves else 200
+    if facts is None:
+        return page.render("desk_empty.html", status=status, **shown)
+    return page.render("desk.html", status=status, **shown, **facts)
 
 
-async def _of_note(page: Page, review: Review) -> dict[str, Any]:
+async def _facts(page: Page, review: Review) -> dict[str, Any] | None:
+    """All that helps to decide about a note; None for one that was deleted just now."""
+    try:
+        return await of_note(page, review)
+    except NotFoundError:
+        return None
+
+
+class Last(NamedTuple):
+    """What was last decided: any of its reviews, how many there are, the title of a single one, what became of them,
+    and for how many seconds it can be taken back.
+    """
+
+    review_id: str
+    n: int
+    title: str
+    verdict: str | None
+    left_s: int
+
+
+async def last_of(page: Page) -> Last | None:
+    """What this person last decided, while they may take it back."""
+    done = await page.services.desk.last(page.who)
+    if not done:
+        return None
+    first = done[0]
+    done_at = first.decided_at or (first.escalation.at if first.escalation else 0)
+    left_s = max(0, UNDO_S - (page.services.clock() - done_at) // SECOND_US)
+    note = (await page.services.notes.known([first.note_id])).get(first.note_id)
+    verdict = first.judgement.verdict if first.judgement else None
+    return Last(
+        first.review_id, len(done), (note.note.title or note.note.body)[:_N_TITLE] if note else "", verdict, left_s
+    )
+
+
+async def of_note(page: Page, review: Review) -> dict[str, Any]:
     """All that helps to decide about a note."""
     stored = await page.services.notes.get(review.note_id)
     score = await _score(page, review.note_id)
     reasons = score.judged.reasons if score and score.judged else []
-    near = list(score.near or []) if score else []
-    others = [(one, await page.services.notes.get(one.note_id)) for one in near[:2]]
-    history = await page.services.desk.page(
-        ReviewQuery(state=ReviewState.DECIDED, author_id=review.author_id), after=None, limit=_N_HISTORY
-    )
+    near = list(score.near or [])[:_N_NEAR] if score else []
+    known = await page.services.notes.known([one.note_id for one in near])
     is_blind = review.origin in {Origin.APPEAL, Origin.SECOND_OPINION}
     return {
         "note": stored.note,
@@ -140,10 +183,25 @@ async def _of_note(page: Page, review: Review) -> dict[str, Any]:
         "labels": sorted(review.labels.items(), key=lambda one: -one[1]["probability"]),
         "called": {name: page.language.text(text) for name, text in LABEL_TEXTS.items()},
         "tier": page.language.text(WORDS[Tier(review.tier)]) if review.tier else "—",
-        "near": others,
-        "history": [one for _, one in history if not (is_blind and one.note_id == review.note_id)],
+        "near": [(one, known[one.note_id]) for one in near if one.note_id in known],
+        "history": [
+            one for one in await _history(page, review.author_id) if not (is_blind and one.note_id == review.note_id)
+        ],
+        "escalated_by": await _name(page, review.escalation.by) if review.escalation else "",
         "choices": {name: (choice, _does(page, review, choice)) for name, choice in CHOICES.items()},
     }
+
+
+async def _name(page: Page, reviewer_id: str) -> str:
+    return next((one.name for one in await page.services.reviewers.all() if one.reviewer_id == reviewer_id), "—")
+
+
+async def _history(page: Page, author_id: str | None) -> list[Review]:
+    """What was last decided about an author's notes; nothing of one who is unknown."""
+    if author_id is None:
+        return []
+    query = ReviewQuery(state=ReviewState.DECIDED, author_id=author_id)
+    return [one for _, one in await page.services.desk.page(query, after=None, limit=_N_HISTORY)]
 
 
 async def _score(page: Page, note_id: str) -> NoteScore | None:
@@ -157,6 +215,8 @@ async def _score(page: Page, note_id: str) -> NoteScore | None:
 
 def _does(page: Page, review: Review, choice: Choice) -> str:
     """What a choice does, before it is made."""
+    if choice.outcome is Outcome.ESCALATE and page.who.is_lead:
+        return page.language.say("您就是组长，请直接决定")
     if choice.outcome is Outcome.ESCALATE:
         return page.language.say("交给组长决定")
     if choice.outcome is Outcome.CORRECT:

@@ -16,6 +16,7 @@ from serving.store.reviews import (
     After,
     Backlog,
     Claim,
+    Escalation,
     Judgement,
     Outcome,
     Review,
@@ -23,9 +24,14 @@ from serving.store.reviews import (
     ReviewQuery,
     ReviewState,
     ReviewStore,
+    Waiting,
 )
 
 UNDO_S: Final = 30
+SITTING_S: Final = 8 * 3600
+"""What a reviewer put back comes last for so long."""
+MOST_COUNTED: Final = 1_000
+"""How far a desk counts what waits."""
 
 
 class ReasonCode(StrEnum):
@@ -74,20 +80,22 @@ class Desk:
         """The review that this reviewer has, or else the first in order that they may have; None where none waits."""
         return await self._reviews.claim(self._claim(reviewer), query)
 
-    async def upcoming(self, reviewer: Reviewer) -> Review | None:
-        """What this reviewer would have next, as things are now; None where none waits."""
-        return await self._reviews.upcoming(self._claim(reviewer), ReviewQuery())
+    async def next(self, reviewer: Reviewer, *, but_not: str | None = None) -> Review | None:
+        """Take the next review as one who sits at it: what they put back in this sitting comes last."""
+        since = self._clock() - SITTING_S * SECOND_US
+        return await self.claim(reviewer, ReviewQuery(but_not=but_not, skipped_since=since))
+
+    async def waiting(self, reviewer: Reviewer) -> Waiting:
+        """What waits, as this reviewer sees it."""
+        return await self._reviews.waiting(self._claim(reviewer), most=MOST_COUNTED)
 
     async def held(self, reviewer: Reviewer) -> Review | None:
         """The review that this reviewer has."""
         return await self._reviews.held_by(reviewer.reviewer_id, at=self._clock())
 
-    async def last_decided(self, reviewer: Reviewer) -> Review | None:
-        """The reviewer's last decision, while it can be taken back."""
-        query = ReviewQuery(state=ReviewState.DECIDED, decided_by=reviewer.reviewer_id)
-        found = await self._reviews.page(query, after=None, limit=1)
-        since = self._clock() - UNDO_S * SECOND_US
-        return next((one for _, one in found if (one.decided_at or 0) >= since), None)
+    async def last(self, reviewer: Reviewer) -> list[Review]:
+        """What the reviewer last decided or escalated, while it can be taken back: one review, or all of a batch."""
+        return await self._reviews.last(reviewer.reviewer_id, since=self._clock() - UNDO_S * SECOND_US)
 
     async def n_today(self, reviewer: Reviewer) -> int:
         """How many reviews this reviewer decided today, by the community's day."""
@@ -110,17 +118,26 @@ class Desk:
             await self._refuse(review_id)
 
     async def decide(
-        self, review_id: str, reviewer: Reviewer, lease: str, decided: Decided, *, revision: int
+        self,
+        review_id: str,
+        reviewer: Reviewer,
+        lease: str,
+        decided: Decided,
+        *,
+        revision: int,
+        batch: str | None = None,
     ) -> Review:
         """Keep a decision about a revision of a note; the same again changes nothing.
 
         ConflictError where the review is not this reviewer's any more, or the note is another by now; InvalidError for
-        labels that the review does not have, or a decision that contradicts itself.
+        labels that the review does not have, or a decision that contradicts itself. A lead escalates to nobody.
         """
+        if decided.outcome is Outcome.ESCALATE and reviewer.is_lead:
+            raise ConflictError("a lead decides: there is nobody above to escalate to")
         review = await self.get(review_id)
         judgement = _judgement(review, decided)
         claim = self._claim(reviewer, lease)
-        after = After(self._second(review), claim.at + UNDO_S * SECOND_US if self._tells else None)
+        after = After(self._second(review), claim.at + UNDO_S * SECOND_US if self._tells else None, batch)
         kept = await self._reviews.decide(review_id, claim, judgement, revision=revision, after=after)
         if kept is None:
             return await self._refuse(review_id)
@@ -128,21 +145,19 @@ class Desk:
         return kept
 
     async def decide_many(self, reviewer: Reviewer, review_ids: Sequence[str], decided: Decided) -> int:
-        """Decide alike about reviews that wait, each as it is now; how many there were. The one that this reviewer has
-        is given back first.
+        """Decide alike about reviews that wait, each as it is now; how many there were. They are one batch, and the
+        review that this reviewer has stays theirs.
         """
-        if (held := await self.held(reviewer)) and held.lease:
-            await self.release(held.review_id, reviewer, held.lease)
-        n_decided = 0
+        batch, n_decided = secrets.token_hex(12), 0
         for review_id in review_ids:
-            mine = await self.claim(reviewer, ReviewQuery(only=review_id))
+            mine = await self._reviews.take(review_id, self._claim(reviewer))
             if mine is None or mine.lease is None:
                 continue
             try:
-                await self.decide(mine.review_id, reviewer, mine.lease, decided, revision=mine.revision)
+                await self.decide(review_id, reviewer, mine.lease, decided, revision=mine.revision, batch=batch)
                 n_decided += 1
             except ConflictError:  # its note changed just now
-                await self._reviews.release(mine.review_id, self._claim(reviewer, mine.lease))
+                await self._reviews.release(review_id, self._claim(reviewer, mine.lease))
         return n_decided
 
     async def undo(self, review_id: str, reviewer: Reviewer) -> Review:
@@ -173,11 +188,18 @@ class Desk:
         return await self._reviews.page(query, after=after, limit=limit)
 
     async def changes(self, review_id: str) -> list[ReviewChange]:
-        """What was done to a review; NotFoundError for one of which nothing is known."""
+        """What was done to a review; NotFoundError for one of which nothing is known. What was written when it was
+        escalated is told as long as the review is kept.
+        """
         found = [*await self._reviews.changes(review_id)]
         if not found:
             raise NotFoundError("no review is kept under this id")
-        return found
+        review = await self._reviews.get(review_id)
+        words = review.escalation if review else None
+        return [
+            one._replace(after={**one.after, "text": words.text}) if words and _is_of(one, words) else one
+            for one in found
+        ]
 
     def _claim(self, reviewer: Reviewer, lease: str | None = None) -> Claim:
         now = self._clock()
@@ -195,6 +217,10 @@ class Desk:
         if review.state is ReviewState.DECIDED:
             raise ConflictError("this review is decided already")
         raise ConflictError("this review is not yours any more, or its note has changed: claim again")
+
+
+def _is_of(change: ReviewChange, words: Escalation) -> bool:
+    return (change.what, change.who, change.changed_at) == ("escalate", words.by, words.at)
 
 
 def _judgement(review: Review, decided: Decided) -> Judgement:

@@ -17,6 +17,7 @@ from serving.schemas.reviews import (
     BacklogOut,
     ClaimReview,
     DecideReview,
+    EscalationOut,
     HoldReview,
     JudgementOut,
     LabelSaidOut,
@@ -33,7 +34,7 @@ from serving.schemas.reviews import (
     WantedReviews,
     WantedSummary,
 )
-from serving.store.reviews import Judgement, Review, ReviewQuery
+from serving.store.reviews import Escalation, Judgement, Review, ReviewQuery
 
 ReviewPath = Annotated[ReviewId, Path(examples=["0" * 24])]
 
@@ -157,14 +158,19 @@ def _conditions(body: ClaimReview | WantedReviews) -> dict[str, Any]:
 
 
 def _review(review: Review) -> ReviewOut:
-    said = {name: value for name, value in asdict(review).items() if name not in {"lease", "not_by"}}
+    said = {name: value for name, value in asdict(review).items() if name not in {"lease", "not_by", "batch"}}
     instants = {
         name: None if said[name] is None else to_datetime(said[name])
         for name in ("opened_at", "lease_until", "decided_at")
     }
     labels = {label: LabelSaidOut(**one) for label, one in review.labels.items()}
     judgement = _judgement(review.judgement) if review.judgement else None
-    return ReviewOut(**said | instants | {"labels": labels, "judgement": judgement})
+    escalation = _escalation(review.escalation) if review.escalation else None
+    return ReviewOut(**said | instants | {"labels": labels, "judgement": judgement, "escalation": escalation})
+
+
+def _escalation(words: Escalation) -> EscalationOut:
+    return EscalationOut(by=words.by, at=to_datetime(words.at), reason=words.reason, text=words.text)
 
 
 def _judgement(judgement: Judgement) -> JudgementOut:

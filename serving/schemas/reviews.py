@@ -108,6 +108,15 @@ class JudgementOut(BaseModel):
     text: str
 
 
+class EscalationOut(BaseModel):
+    """That a reviewer (a pseudonym) left the decision to a lead, and what they said."""
+
+    by: str
+    at: datetime
+    reason: str
+    text: str
+
+
 class ReviewOut(BaseModel):
     """A review. ``propensity`` is the chance that this revision comes to be looked at but for reports and appeals."""
 
@@ -139,6 +148,7 @@ class ReviewOut(BaseModel):
     lease_until: datetime | None
     decided_at: datetime | None
     judgement: JudgementOut | None
+    escalation: EscalationOut | None
 
 
 class ReviewAnswer(Answer):

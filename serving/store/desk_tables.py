@@ -11,6 +11,8 @@ IS_OPEN: Final = text("state = 'open'")
 IS_CLAIMED: Final = text("state = 'claimed'")
 IS_TO_TELL: Final = text("tell_at IS NOT NULL")
 IS_UNTOLD: Final = text("tell_at IS NULL AND n_told >= 8")
+IS_ESCALATED: Final = text("escalated_by IS NOT NULL")
+IS_OF_BATCH: Final = text("batch IS NOT NULL")
 """As their indexes say it, too."""
 REVIEWS: Final = Table(
     "reviews",
@@ -49,6 +51,9 @@ REVIEWS: Final = Table(
     Column("verdict", Text),
     Column("tell_at", BigInteger),
     Column("n_told", Integer, nullable=False, server_default=text("0")),
+    Column("escalated_by", Text),
+    Column("escalation", Text),
+    Column("batch", Text),
     Index("ix_reviews_waiting", "note_id", unique=True, sqlite_where=WAITS, postgresql_where=WAITS),
     Index("ix_reviews_note_id", "note_id", "decided_at"),
     Index("ix_reviews_open", "priority", "review_id", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
@@ -64,6 +69,8 @@ REVIEWS: Final = Table(
     Index("ix_reviews_tell_at", "tell_at", sqlite_where=IS_TO_TELL, postgresql_where=IS_TO_TELL),
     Index("ix_reviews_untold", "decided_at", "review_id", sqlite_where=IS_UNTOLD, postgresql_where=IS_UNTOLD),
     Index("ix_reviews_author_id", "author_id"),
+    Index("ix_reviews_escalated_by", "escalated_by", sqlite_where=IS_ESCALATED, postgresql_where=IS_ESCALATED),
+    Index("ix_reviews_batch", "batch", sqlite_where=IS_OF_BATCH, postgresql_where=IS_OF_BATCH),
     sqlite_with_rowid=False,
 )
 

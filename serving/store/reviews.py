@@ -80,12 +80,23 @@ class Judgement(NamedTuple):
     text: str
 
 
+class Escalation(NamedTuple):
+    """That a reviewer left a decision to a lead: who, when, why, and with which token they had the review."""
+
+    by: str
+    at: int
+    reason: str
+    text: str
+    lease: str
+
+
 @dataclass(frozen=True, slots=True)
 class Review(NewReview):
     """A review as it is.
 
     ``about`` is the decided review that this one appeals or checks, ``not_by`` the reviewer who may not have it;
-    ``for_lead`` is set once it was escalated. ``holder`` has it until ``lease_until``, by the token ``lease``.
+    ``for_lead`` is set once it was escalated, ``batch`` once it was decided together with others.
+    ``holder`` has it until ``lease_until``, by the token ``lease``.
     """
 
     state: ReviewState
@@ -99,6 +110,8 @@ class Review(NewReview):
     lease_until: int | None
     decided_at: int | None
     judgement: Judgement | None
+    escalation: Escalation | None
+    batch: str | None
 
 
 class Claim(NamedTuple):
@@ -112,15 +125,19 @@ class Claim(NamedTuple):
 
 
 class After(NamedTuple):
-    """What follows from a decision: a second opinion under an id, and when the community is told; None for neither."""
+    """What follows from a decision: a second opinion under an id, and when the community is told; None for neither.
+    Decisions of one ``batch`` are taken back together.
+    """
 
     second: str | None = None
     tell_at: int | None = None
+    batch: str | None = None
 
 
 class ReviewQuery(NamedTuple):
-    """Which reviews; a condition holds where it is given. ``but_not`` is the id of one that is left out,
-    ``only`` of the one that is meant; ``untold`` are those that the community did not take at the last attempt.
+    """Which reviews; a condition holds where it is given. ``but_not`` is the id of one that is left out; those that who
+    claims gave back at ``skipped_since`` or later come last; ``untold`` are those that the community did not take at
+    the last attempt.
     """
 
     state: ReviewState | None = None
@@ -132,7 +149,7 @@ class ReviewQuery(NamedTuple):
     decided_by: str | None = None
     author_id: str | None = None
     but_not: str | None = None
-    only: str | None = None
+    skipped_since: int | None = None
     untold: bool = False
 
 
@@ -163,6 +180,15 @@ class Backlog(NamedTuple):
     origin: Origin
     n_waiting: int
     oldest_at: int
+
+
+class Waiting(NamedTuple):
+    """What waits, to one reviewer: how many they may have, others have, are for a lead, or are for somebody else."""
+
+    n_free: int
+    n_held: int
+    n_for_lead: int
+    n_for_others: int
 
 
 class Pair(NamedTuple):
@@ -211,12 +237,12 @@ class ReviewStore(Protocol):
         """Take the first review in order; the one that the reviewer has already, if so. None where none waits."""
         ...
 
-    async def upcoming(self, claim: Claim, query: ReviewQuery) -> Review | None:
-        """The first review that waits for this reviewer, as things are now; nothing is taken."""
+    async def take(self, review_id: str, claim: Claim) -> Review | None:
+        """Take this review beside any that the reviewer has; None where it does not wait for them."""
         ...
 
     async def held_by(self, reviewer_id: str, *, at: int) -> Review | None:
-        """The review that a reviewer has."""
+        """The review that a reviewer has; of several the last that they took."""
         ...
 
     async def renew(self, review_id: str, claim: Claim) -> Review | None:
@@ -248,7 +274,17 @@ class ReviewStore(Protocol):
         ...
 
     async def undo(self, review_id: str, claim: Claim, *, since: int) -> Review | None:
-        """Have a review as before its decision, which this reviewer made at ``since`` or later; None where not so."""
+        """Have a review as before its decision or escalation, which this reviewer made at ``since`` or later; None
+        where not so. Of a batch, all are as before, and wait.
+        """
+        ...
+
+    async def last(self, reviewer_id: str, *, since: int) -> list[Review]:
+        """What this reviewer last decided or escalated, at ``since`` or later: one review, or those of a batch."""
+        ...
+
+    async def waiting(self, claim: Claim, *, most: int) -> Waiting:
+        """What waits, as this reviewer sees it; what is free is counted up to ``most``, the rest if nothing is."""
         ...
 
     async def get(self, review_id: str) -> Review | None:

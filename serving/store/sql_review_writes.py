@@ -4,20 +4,46 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from models.policy.words import SHOWN
 from serving.store.desk_tables import IS_CLAIMED, IS_OPEN, IS_TO_TELL, REVIEW_CHANGES, REVIEWS, WAITS
-from serving.store.reviews import UNREADABLE, After, Claim, Judgement, NewReview, Origin, Outcome, Review, ReviewState
+from serving.store.reviews import (
+    UNREADABLE,
+    After,
+    Claim,
+    Escalation,
+    Judgement,
+    NewReview,
+    Origin,
+    Outcome,
+    Review,
+    ReviewState,
+)
 from serving.store.sql_catalogue import note_withheld
 from serving.store.tables import NOTES, WATERMARKS
 
 _R: Final = REVIEWS.c
 _NOBODY: Final = "-"
 _FREE: Final[Mapping[str, Any]] = {"state": ReviewState.OPEN, "holder": None, "lease": None, "lease_until": None}
-_UNDECIDED: Final = dict.fromkeys(("decided_at", "judgement", "outcome", "verdict", "tell_at"))
+_UNDECIDED: Final = dict.fromkeys(("decided_at", "judgement", "outcome", "verdict", "tell_at", "batch"))
+_UNESCALATED: Final[Mapping[str, Any]] = {"for_lead": False, "escalated_by": None, "escalation": None}
 _TAKEN_OVER: Final = (
     "revision", "author_id", "category", "tier", "label", "labels", "quality", "decision", "rule",
     "policy_version", "model_version", "model_digest",
@@ -76,25 +102,58 @@ def open_appeal(connection: Connection, new: NewReview, text: str, at: int) -> R
     return _change(connection, waiting, beside, _Deed(_NOBODY, "appeal", at))
 
 
-def claim_first(connection: Connection, claim: Claim, matching: Sequence[ColumnElement[bool]]) -> Review | None:
+def claim_first(
+    connection: Connection, claim: Claim, matching: Sequence[ColumnElement[bool]], skipped_since: int | None
+) -> Review | None:
     """See ``ReviewStore.claim``."""
     _lock(connection)
     _free_expired(connection, claim.at)
-    mine = select(REVIEWS).where(IS_CLAIMED, _R.holder == claim.reviewer_id).limit(1)
-    if held := connection.execute(mine).one_or_none():
+    if held := connection.execute(held_by(claim.reviewer_id)).one_or_none():
         return review_of(held)
-    row = connection.execute(first_for(claim, matching)).one_or_none()
-    if row is None:
+    row = _first(connection, [may_have(claim), *matching], _skip_of(claim, skipped_since))
+    return _change(connection, row, _held(claim), _Deed(claim.reviewer_id, "claim", claim.at)) if row else None
+
+
+def _first(
+    connection: Connection, possible: Sequence[ColumnElement[bool]], skip: ScalarSelect[int] | None
+) -> Row[Any] | None:
+    """The first review in order that was not skipped, else the one that was skipped first."""
+    waiting = select(REVIEWS).where(IS_OPEN, *possible).limit(1)
+    fresh = waiting if skip is None else waiting.where(skip.is_(None))
+    row = connection.execute(fresh.order_by(_R.priority.desc(), _R.review_id.desc())).one_or_none()
+    return row if row or skip is None else connection.execute(waiting.order_by(skip)).one_or_none()
+
+
+def _skip_of(claim: Claim, since: int | None) -> ScalarSelect[int] | None:
+    """When the reviewer last gave a review back, as a number that grows; NULL where they did not."""
+    if since is None:
         return None
-    return _change(connection, row, _held(claim), _Deed(claim.reviewer_id, "claim", claim.at))
+    of = REVIEW_CHANGES.c
+    theirs = of.review_id == _R.review_id, of.who == claim.reviewer_id, of.what == "release", of.changed_at >= since
+    return select(func.max(of.change_no)).where(*theirs).correlate(REVIEWS).scalar_subquery()
 
 
-def first_for(claim: Claim, matching: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """The first review in order that a reviewer may have."""
-    possible = [or_(_R.not_by.is_(None), _R.not_by != claim.reviewer_id), *matching]
-    if not claim.is_lead:
-        possible.append(_R.for_lead.is_(False))
-    return select(REVIEWS).where(IS_OPEN, *possible).order_by(_R.priority.desc(), _R.review_id.desc()).limit(1)
+def take(connection: Connection, review_id: str, claim: Claim) -> Review | None:
+    """See ``ReviewStore.take``."""
+    _lock(connection)
+    _free_expired(connection, claim.at)
+    wanted = select(REVIEWS).where(IS_OPEN, _R.review_id == review_id, may_have(claim))
+    row = connection.execute(wanted).one_or_none()
+    return _change(connection, row, _held(claim), _Deed(claim.reviewer_id, "claim", claim.at)) if row else None
+
+
+def held_by(reviewer_id: str) -> Select[Any]:
+    """The review that a reviewer took last, of those they have."""
+    of = REVIEW_CHANGES.c
+    taken = select(func.max(of.change_no)).where(of.review_id == _R.review_id, of.what.in_(("claim", "undo")))
+    last = taken.correlate(REVIEWS).scalar_subquery().desc()
+    return select(REVIEWS).where(IS_CLAIMED, _R.holder == reviewer_id).order_by(last).limit(1)
+
+
+def may_have(claim: Claim) -> ColumnElement[bool]:
+    """Whether a review may be this reviewer's."""
+    by_anyone = or_(_R.not_by.is_(None), _R.not_by != claim.reviewer_id)
+    return by_anyone if claim.is_lead else and_(by_anyone, _R.for_lead.is_(False))
 
 
 def renew(connection: Connection, review_id: str, claim: Claim) -> Review | None:
@@ -122,13 +181,15 @@ def decide(
     again = select(REVIEWS).where(_R.review_id == review_id, _R.lease == claim.lease, _R.judgement == written)
     if done := connection.execute(again).one_or_none():
         return review_of(done)
+    if judgement.outcome is Outcome.ESCALATE and (said := _escalated(connection, review_id, claim, judgement)):
+        return said
     row = _held_row(connection, review_id, claim)
     current = select(NOTES.c.revision).where(NOTES.c.note_id == row.note_id) if row else None
     if row is None or current is None or not revision == row.revision == connection.scalar(current):
         return None
     deed = _Deed(claim.reviewer_id, "decide", claim.at)
     if judgement.outcome is Outcome.ESCALATE:
-        return _change(connection, row, {**_FREE, "for_lead": True}, deed._replace(what="escalate"))
+        return _escalate(connection, row, claim, judgement)
     decided = {
         "state": ReviewState.DECIDED,
         "lease_until": None,
@@ -137,12 +198,30 @@ def decide(
         "outcome": judgement.outcome,
         "verdict": judgement.verdict,
         "tell_at": after.tell_at,
+        "batch": after.batch,
     }
     review = _change(connection, row, decided, deed)
     note_withheld(connection, row.note_id, withheld=judgement.verdict not in SHOWN)
     if after.second:
         _insert(connection, _second_opinion(row, after.second, claim.reviewer_id), claim.at, who=_NOBODY)
     return review
+
+
+def _escalate(connection: Connection, row: Row[Any], claim: Claim, judgement: Judgement) -> Review:
+    words = Escalation(claim.reviewer_id, claim.at, judgement.reason, judgement.text, claim.lease)
+    written = json.dumps(words._asdict(), ensure_ascii=False)
+    escalated = {**_FREE, "for_lead": True, "escalated_by": claim.reviewer_id, "escalation": written}
+    deed = _Deed(claim.reviewer_id, "escalate", claim.at, {"reason": judgement.reason})
+    return _change(connection, row, escalated, deed)
+
+
+def _escalated(connection: Connection, review_id: str, claim: Claim, judgement: Judgement) -> Review | None:
+    """The review, where the same was said with the same token before."""
+    row = connection.execute(select(REVIEWS).where(_R.review_id == review_id, _R.escalation.is_not(None))).one_or_none()
+    review = review_of(row) if row else None
+    words = claim.reviewer_id, judgement.reason, judgement.text, claim.lease
+    same = review and review.escalation and (*review.escalation[:1], *review.escalation[2:]) == words
+    return review if same else None
 
 
 def take_due(connection: Connection, at: int, again_at: int, limit: int) -> list[tuple[Review, int]]:
@@ -158,17 +237,36 @@ def take_due(connection: Connection, at: int, again_at: int, limit: int) -> list
 def undo(connection: Connection, review_id: str, claim: Claim, since: int) -> Review | None:
     """See ``ReviewStore.undo``."""
     _lock(connection)
-    mine = select(REVIEWS).where(_R.review_id == review_id, _R.holder == claim.reviewer_id, _R.decided_at >= since)
+    mine = select(REVIEWS).where(_R.review_id == review_id, done_by(claim.reviewer_id, since))
     row = connection.execute(mine).one_or_none()
     if row is None:
         return None
+    deed = _Deed(claim.reviewer_id, "undo", claim.at)
+    if row.state == ReviewState.OPEN:
+        is_late = json.loads(row.escalation)["at"] < since
+        return None if is_late else _change(connection, row, {**_held(claim), **_UNESCALATED}, deed)
+    if row.batch is None:
+        return _undecide(connection, row, _held(claim), deed)
+    batch = connection.execute(select(REVIEWS).where(_R.batch == row.batch, done_by(claim.reviewer_id, since))).all()
+    undone = [one for row in batch if (one := _undecide(connection, row, _FREE, deed))]
+    return next(iter(undone), None)
+
+
+def done_by(reviewer_id: str, since: int) -> ColumnElement[bool]:
+    """Whether a reviewer decided a review at ``since`` or later, or escalated it and it still waits."""
+    decided = and_(_R.holder == reviewer_id, _R.decided_at >= since)
+    return or_(decided, and_(IS_OPEN, _R.escalated_by == reviewer_id))
+
+
+def _undecide(connection: Connection, row: Row[Any], then: Mapping[str, Any], deed: "_Deed") -> Review | None:
+    """A review as before its decision; None where something else was said of the note since."""
     waiting = _waiting(connection, row.note_id)
-    if waiting is not None and (waiting.about, waiting.origin) != (review_id, Origin.SECOND_OPINION):
-        return None  # something else was said of the note since
+    if waiting is not None and (waiting.about, waiting.origin) != (row.review_id, Origin.SECOND_OPINION):
+        return None
     if waiting is not None:
         connection.execute(delete(REVIEWS).where(_R.review_id == waiting.review_id))
     note_withheld(connection, row.note_id, withheld=row.decision not in SHOWN)
-    return _change(connection, row, {**_held(claim), **_UNDECIDED}, _Deed(claim.reviewer_id, "undo", claim.at))
+    return _change(connection, row, {**then, **_UNDECIDED}, deed)
 
 
 def judgement_of(written: str) -> Judgement:
@@ -187,6 +285,7 @@ def review_of(row: Row[Any]) -> Review:
             "labels": json.loads(row.labels),
             "appeal": None if row.appeal is None else json.loads(row.appeal),
             "judgement": judgement_of(row.judgement) if row.judgement else None,
+            "escalation": Escalation(**json.loads(row.escalation)) if row.escalation else None,
         }
     )
 
@@ -195,6 +294,7 @@ class _Deed(NamedTuple):
     who: str
     what: str
     at: int
+    words: Mapping[str, str] = MappingProxyType({})
 
 
 def _lock(connection: Connection) -> None:
@@ -260,7 +360,7 @@ def _log(connection: Connection, row: Row[Any], deed: _Deed, before: Mapping[str
         "who": deed.who,
         "what": deed.what,
         "before": json.dumps({name: before[name] for name in changed if name in before}),
-        "after": json.dumps({name: after[name] for name in changed}),
+        "after": json.dumps({name: after[name] for name in changed} | {**deed.words}),
         "policy_version": row.policy_version,
         "model_version": row.model_version,
     }

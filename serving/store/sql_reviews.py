@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Text, and_, case, column, delete, fun
 
 from models.policy.words import SHOWN
 from serving.store.database import Database
-from serving.store.desk_tables import IS_CLAIMED, IS_TO_TELL, IS_UNTOLD, REVIEW_CHANGES, REVIEWS
+from serving.store.desk_tables import IS_CLAIMED, IS_OPEN, IS_TO_TELL, IS_UNTOLD, REVIEW_CHANGES, REVIEWS, WAITS
 from serving.store.reviews import (
     After,
     Backlog,
@@ -23,17 +23,21 @@ from serving.store.reviews import (
     ReviewChange,
     ReviewQuery,
     ReviewState,
+    Waiting,
 )
 from serving.store.sql_review_writes import (
     claim_first,
     decide,
-    first_for,
+    done_by,
+    held_by,
     judgement_of,
+    may_have,
     open_appeal,
     open_new,
     release,
     renew,
     review_of,
+    take,
     take_due,
     undo,
 )
@@ -41,6 +45,7 @@ from serving.store.tables import FACTS, IS_REPORT, WATERMARKS
 from serving.workers import MANY_USERS
 
 _R: Final = REVIEWS.c
+_MOST_UNDONE: Final = 100
 _TAKEN: Final = WATERMARKS.c.name == "reports"
 _SECOND: Final = REVIEWS.alias("second")
 
@@ -84,17 +89,17 @@ class SqlReviews:
 
     async def claim(self, claim: Claim, query: ReviewQuery) -> Review | None:
         """See ``ReviewStore``."""
-        return await self._database.write(lambda connection: claim_first(connection, claim, [*_matching(query)]))
+        return await self._database.write(
+            lambda connection: claim_first(connection, claim, [*_matching(query)], query.skipped_since)
+        )
 
-    async def upcoming(self, claim: Claim, query: ReviewQuery) -> Review | None:
+    async def take(self, review_id: str, claim: Claim) -> Review | None:
         """See ``ReviewStore``."""
-        first = first_for(claim, [*_matching(query)])
-        row = await self._database.read(lambda connection: connection.execute(first).one_or_none(), many=False)
-        return review_of(row) if row else None
+        return await self._database.write(lambda connection: take(connection, review_id, claim))
 
     async def held_by(self, reviewer_id: str, *, at: int) -> Review | None:
         """See ``ReviewStore``."""
-        mine = select(REVIEWS).where(IS_CLAIMED, _R.holder == reviewer_id, _R.lease_until >= at).limit(1)
+        mine = held_by(reviewer_id).where(_R.lease_until >= at)
         row = await self._database.read(lambda connection: connection.execute(mine).one_or_none(), many=False)
         return review_of(row) if row else None
 
@@ -127,6 +132,36 @@ class SqlReviews:
     async def undo(self, review_id: str, claim: Claim, *, since: int) -> Review | None:
         """See ``ReviewStore``."""
         return await self._database.write(lambda connection: undo(connection, review_id, claim, since))
+
+    async def last(self, reviewer_id: str, *, since: int) -> list[Review]:
+        """See ``ReviewStore``."""
+        of = REVIEW_CHANGES.c
+        acted = of.review_id == _R.review_id, of.who == reviewer_id, of.what.in_(("decide", "escalate"))
+        last = select(func.max(of.change_no)).where(*acted).correlate(REVIEWS).scalar_subquery()
+        statement = select(REVIEWS).where(done_by(reviewer_id, since)).order_by(last.desc()).limit(_MOST_UNDONE)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all(), many=True)
+        found = [
+            one for one in map(review_of, rows) if one.decided_at or (one.escalation and one.escalation.at >= since)
+        ]
+        return [one for one in found if one.batch == found[0].batch] if found and found[0].batch else found[:1]
+
+    async def waiting(self, claim: Claim, *, most: int) -> Waiting:
+        """See ``ReviewStore``."""
+        is_over = and_(IS_CLAIMED, _R.lease_until < claim.at)
+        free = select(_R.review_id).where(or_(IS_OPEN, is_over), may_have(claim)).limit(most)
+        count = select(func.count()).select_from(free.subquery())
+        n_free = await self._database.read(lambda connection: connection.scalar(count) or 0, many=True)
+        if n_free:
+            return Waiting(n_free, 0, 0, 0)
+        kinds = case(
+            (and_(IS_CLAIMED, _R.lease_until >= claim.at), "held"),
+            (_R.not_by == claim.reviewer_id, "own"),
+            else_="lead",
+        )
+        statement = select(kinds, func.count()).where(WAITS).group_by(kinds)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all(), many=True)
+        n = dict(map(tuple, rows))
+        return Waiting(0, n.get("held", 0), n.get("lead", 0), n.get("own", 0))
 
     async def get(self, review_id: str) -> Review | None:
         """See ``ReviewStore``."""
@@ -262,8 +297,6 @@ def _matching(query: ReviewQuery) -> Iterator[ColumnElement[bool]]:
         yield _R.holder == query.decided_by
     if query.but_not is not None:
         yield _R.review_id != query.but_not
-    if query.only is not None:
-        yield _R.review_id == query.only
     if query.untold:
         yield and_(IS_UNTOLD)
 

@@ -69,12 +69,77 @@ async def test_many_at_once_never_get_the_same_review(reviews):
 
 
 @pytest.mark.anyio
-async def test_what_comes_next_is_what_a_claim_takes_and_stays_open(reviews):
-    await reviews.open_many([new("a", 3.0), new("b", 2.0)], at=1)
-    for n, note_id in enumerate("ab"):
-        assert (await reviews.upcoming(claim(f"r{n}"), ReviewQuery())).note_id == note_id
-        assert (await reviews.claim(claim(f"r{n}"), ReviewQuery())).note_id == note_id
-    assert await reviews.upcoming(claim("r2"), ReviewQuery()) is None
+async def test_what_was_given_back_comes_last_for_who_gave_it_back_alone(reviews):
+    await reviews.open_many([new("a", 3.0), new("b", 2.0), new("c", 1.0)], at=1)
+    seen = []
+    for at in range(2, 8):
+        mine = await reviews.claim(claim("lin", at), ReviewQuery(skipped_since=0))
+        seen.append(mine.note_id)
+        assert await reviews.release(mine.review_id, claim("lin", at, mine.lease))
+    assert seen == [*"abcabc"]
+    assert (await reviews.claim(claim("wu", 9), ReviewQuery(skipped_since=0))).note_id == "a"
+    assert (await reviews.claim(claim("lin", 9), ReviewQuery(skipped_since=8))).note_id == "b"  # a new sitting
+
+
+@pytest.mark.anyio
+async def test_an_escalation_keeps_its_words_counts_once_and_is_taken_back(reviews):
+    await reviews.open_many([new("a")], at=1)
+    mine = claim("lin")
+    await reviews.claim(mine, ReviewQuery())
+    words = Judgement(Outcome.ESCALATE, None, {}, "unclear", "软广？")
+    for _ in range(2):
+        kept = await reviews.decide(new("a").review_id, mine, words, revision=1, after=After())
+        assert kept.escalation == ("lin", 1, "unclear", "软广？", mine.lease)
+    assert [one.review_id for one in await reviews.last("lin", since=1)] == [new("a").review_id]
+    assert await reviews.last("lin", since=2) == []
+    assert await reviews.undo(new("a").review_id, claim("wu", 2), since=1) is None
+    assert await reviews.undo(new("a").review_id, claim("lin", 99), since=2) is None
+    undone = await reviews.undo(new("a").review_id, claim("lin", 2), since=1)
+    assert (undone.holder, undone.for_lead, undone.escalation) == ("lin", False, None)
+    last = (await reviews.changes(new("a").review_id))[-2]
+    assert (last.what, last.who, last.after["reason"]) == ("escalate", "lin", "unclear")
+
+
+@pytest.mark.anyio
+async def test_an_escalation_that_a_lead_has_taken_stays(reviews):
+    await reviews.open_many([new("a")], at=1)
+    mine = claim("lin")
+    await reviews.claim(mine, ReviewQuery())
+    words = Judgement(Outcome.ESCALATE, None, {}, "unclear", "")
+    await reviews.decide(new("a").review_id, mine, words, revision=1, after=After())
+    assert (await reviews.claim(claim("zhao", is_lead=True), ReviewQuery())).escalation.by == "lin"
+    assert await reviews.undo(new("a").review_id, claim("lin", 2), since=1) is None
+
+
+@pytest.mark.anyio
+async def test_a_batch_is_taken_back_whole_and_waits_again(reviews):
+    await reviews.open_many([new("a"), new("b"), new("c")], at=1)
+    for note_id in "ab":
+        mine = claim("zhao")
+        taken = await reviews.take(new(note_id).review_id, mine)
+        assert taken.note_id == note_id
+        after = After(batch="together")
+        await reviews.decide(taken.review_id, mine, SPAM, revision=1, after=after)
+    assert {one.note_id for one in await reviews.last("zhao", since=1)} == {*"ab"}
+    assert (await reviews.undo(new("a").review_id, claim("zhao", 2), since=1)).state == "open"
+    found = {one.note_id: one.state for _, one in await reviews.page(ReviewQuery(), after=None, limit=9)}
+    assert found == dict.fromkeys("abc", "open")
+    assert await reviews.last("zhao", since=1) == []
+
+
+@pytest.mark.anyio
+async def test_what_waits_is_counted_as_each_reviewer_sees_it(reviews):
+    await reviews.open_many([new("a", 3.0), new("b", 2.0), new("c", 1.0)], at=1)
+    mine = claim("lin")
+    await reviews.claim(mine, ReviewQuery())
+    words = Judgement(Outcome.ESCALATE, None, {}, "unclear", "")
+    await reviews.decide(new("a").review_id, mine, words, revision=1, after=After())
+    assert await reviews.waiting(claim("lin"), most=9) == (2, 0, 0, 0)
+    assert await reviews.waiting(claim("zhao", is_lead=True), most=2) == (2, 0, 0, 0)  # three, counted up to two
+    for reviewer in ("lin", "wu"):
+        await reviews.claim(claim(reviewer), ReviewQuery())
+    assert await reviews.waiting(claim("xu"), most=9) == (0, 2, 1, 0)
+    assert await reviews.waiting(claim("xu", 11 * MINUTE), most=9) == (2, 0, 0, 0)  # their leases are over
 
 
 @pytest.mark.anyio

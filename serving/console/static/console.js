@@ -3,6 +3,17 @@
 
 const TYPED_IN = new Set(["INPUT", "TEXTAREA", "SELECT"]);
 const RENEW_MS = 120_000;
+const SETTLE_MS = 250;
+
+// A key speaks of a note that was read: none counts until the note has been there for a moment. A key that is hit before
+// begins the moment anew, so that a burst of taps is one, and a key that is held counts once.
+const deciding = document.getElementById("decide");
+let settling;
+const settle = () => {
+  clearTimeout(settling);
+  settling = setTimeout(() => (deciding.dataset.ready = "yes"), SETTLE_MS);
+};
+if (deciding) settle();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -11,7 +22,8 @@ document.addEventListener("keydown", (event) => {
   const button = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
   if (!button) return;
   event.preventDefault();
-  button.click();
+  if (deciding && !deciding.dataset.ready) settle();
+  else if (!event.repeat) button.click();
 });
 
 document.addEventListener("click", (event) => {
@@ -26,19 +38,16 @@ document.addEventListener("submit", (event) => {
   event.target.dataset.sent = "yes";
 });
 
-// The next note is fetched ahead, and shown as soon as this one is decided, until its page has come.
-const deciding = document.getElementById("decide");
-if (deciding) {
-  const parts = [".note", ".facts"];
-  let ahead = null;
-  fetch(deciding.dataset.next).then(async (answer) => {
-    if (answer.ok) ahead = new DOMParser().parseFromString(await answer.text(), "text/html");
-  });
-  deciding.addEventListener("submit", () => {
-    if (!ahead?.querySelector(parts[0])) return;
-    for (const part of parts) document.querySelector(part).replaceWith(ahead.querySelector(part));
-    scrollTo(0, 0);
-  });
+// What can be taken back counts down, and goes when that is over.
+const last = document.querySelector("[data-left]");
+if (last) {
+  const until = performance.now() + 1000 * last.dataset.left;
+  const tick = () => {
+    const left = Math.ceil((until - performance.now()) / 1000);
+    if (left <= 0) return last.remove();
+    last.querySelector(".left").textContent = last.querySelector(".left").textContent.replace(/\d+/, left);
+  };
+  setInterval(tick, 1000);
 }
 
 const renewing = document.getElementById("renew");

@@ -108,11 +108,15 @@ def test_ten_reviews_by_keyboard_as_the_screen_says(site, open_page):
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("撤销上一条决定")
     page.keyboard.press("Escape")
+    ready = page.locator("#decide[data-ready]")
     for number in range(1, 10):
+        ready.wait_for()
         page.keyboard.press("12"[number % 2])
         expect(page.get_by_text(f"今天已审 {number} 条")).to_be_visible()
+    ready.wait_for()
     page.keyboard.press("u")
     expect(page.get_by_text("今天已审 8 条")).to_be_visible()
+    ready.wait_for()
     page.keyboard.press("2")
     expect(page.get_by_text("今天已审 9 条")).to_be_visible()
     page.get_by_label("说明（可选）").fill("5 条以内")
@@ -124,23 +128,46 @@ def test_ten_reviews_by_keyboard_as_the_screen_says(site, open_page):
     assert "5 条以内" in {one["judgement"]["text"] for one in site.reviews("decided")}
 
 
-def test_the_next_note_is_there_before_the_answer_to_a_decision(site, open_page):
-    for number in range(2):
-        site.put(f"n{number}", title=f"第{number}条")
-    site.wait(2)
+def test_a_key_that_is_held_or_tapped_fast_decides_one_note_alone(site, open_page):
+    for number in range(6):
+        site.put(f"n{number}")
+    site.wait(6)
     page = open_page()
-    heading = page.get_by_role("article").get_by_role("heading")
     page.keyboard.press("n")
-    first = heading.inner_text()
-    page.wait_for_load_state("networkidle")
-    page.evaluate(
-        "addEventListener('pagehide', () => { sessionStorage.last = document.querySelector('h2').innerText })"
-    )
-    page.keyboard.press("1")
+    page.locator("#decide[data-ready]").wait_for()
+    for _ in range(12):
+        page.keyboard.down("2")  # from the second on as a key that repeats
     expect(page.get_by_text("今天已审 1 条")).to_be_visible()
-    last = page.evaluate("sessionStorage.last")  # what the page before showed when this one came
-    assert {first, last} == {"第0条", "第1条"}
-    expect(heading).to_have_text(last)
+    for _ in range(12):
+        page.keyboard.down("2")
+    page.keyboard.up("2")
+    page.locator("#decide[data-ready]").wait_for()
+    for _ in range(3):
+        page.keyboard.press("1")
+    expect(page.get_by_text("今天已审 2 条")).to_be_visible()
+    page.locator("#decide[data-ready]").wait_for()
+    assert len(site.reviews("decided")) == 2
+
+
+SIZES = [(1366, 650), (1280, 800), (1280, 720), (1024, 576), (853, 480), (640, 400), (390, 844)]
+
+
+@pytest.mark.slow
+def test_the_panel_never_hides_the_note(site, open_page):
+    site.put("n", title="长", body="第一行\n" + "微信\n" * 200 + "最后一行")
+    site.wait(1)
+    page = open_page()
+    page.keyboard.press("n")
+    body, panel = page.locator(".body"), page.locator("#decide")
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("scrollTo(0, 0)")
+        top, end = body.bounding_box()["y"], min(panel.bounding_box()["y"], height)
+        assert end - top > height * 0.3, (width, height)  # of 1024 x 576: 173 pixels, the note's first lines
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        note, below = page.get_by_role("article").bounding_box(), panel.bounding_box()
+        assert note["y"] + note["height"] <= below["y"] + 1, (width, height)  # its last line is above the panel
+        assert body.evaluate("own => own.scrollHeight <= own.clientHeight"), (width, height)  # it scrolls with the page
 
 
 @pytest.mark.slow
@@ -156,8 +183,10 @@ def test_two_reviewers_at_once_never_have_the_same_note(site, open_page):
     second.goto(f"{site.url}/console/reviews")
     second.get_by_role("button", name="领取下一条").click()
     expect(second.get_by_role("article")).to_be_visible()
+    first.locator("#decide[data-ready]").wait_for()
     first.keyboard.press("1")
     expect(first.get_by_role("alert")).to_contain_text("已不在您手里")
+    second.locator("#decide[data-ready]").wait_for()
     second.keyboard.press("2")
     expect(second.get_by_text("今天已审 1 条")).to_be_visible()
     (decided,) = site.reviews("decided")
@@ -182,6 +211,7 @@ def test_a_hostile_note_is_shown_as_it_is_and_decided(site, open_page, title, bo
     assert shown == body
     assert page.locator("#note-title").text_content() == title
     assert page.evaluate("document.scrollingElement.scrollWidth <= window.innerWidth")
+    page.locator("#decide[data-ready]").wait_for()
     page.keyboard.press("1")
     expect(page.get_by_text("今天已审 1 条")).to_be_visible()
 
