@@ -9,8 +9,8 @@ from models.policy.diff import diff
 from models.policy.errors import PolicyError, Problem
 from models.policy.evaluation import PolicyEvaluator
 from serving.console.pages import Page, Pages
-from serving.console.refusals import problem_text
-from serving.errors import InvalidError
+from serving.console.refusals import problem_text, refusal
+from serving.errors import InvalidError, ServingError
 from serving.policies.simulation import Simulation, simulate
 from serving.quality import QUALITY
 from serving.store.reviewers import Role
@@ -31,7 +31,7 @@ async def show_policy(page: Page) -> Response:
 @PAGES.page("/policy/check", method="POST", role=Role.ADMIN)
 async def check(page: Page) -> Response:
     """Say what is wrong with a text, or what it would change."""
-    content = page.field("content").replace("\r\n", "\n")
+    content = _content(page)
     lines: Sequence[str] | None = None
     problems: Sequence[Problem] = ()
     try:
@@ -44,7 +44,7 @@ async def check(page: Page) -> Response:
 @PAGES.page("/policy/simulate", method="POST", role=Role.ADMIN)
 async def try_out(page: Page) -> Response:
     """Replay recent scores of some users and notes under a text, and show what would change."""
-    content = page.field("content").replace("\r\n", "\n")
+    content = _content(page)
     try:
         policy = await page.services.policies.read(content)
     except PolicyError:
@@ -59,20 +59,23 @@ async def try_out(page: Page) -> Response:
 @PAGES.page("/policy/store", method="POST", role=Role.ADMIN)
 async def store(page: Page) -> Response:
     """Store a text; with ``activate`` let it answer too."""
-    content, policies = page.field("content").replace("\r\n", "\n"), page.services.policies
+    policies = page.services.policies
     try:
-        stored = await policies.add(content, who=page.who.reviewer_id, why=_why(page))
-    except InvalidError:
-        return await check(page)
-    if page.field("activate"):
-        await policies.activate(stored.version, who=page.who.reviewer_id, why=_why(page))
+        stored = await policies.add(_content(page), who=page.who.reviewer_id, why=_why(page))
+        if page.field("activate"):
+            await policies.activate(stored.version, who=page.who.reviewer_id, why=_why(page))
+    except ServingError as error:
+        return await check(page) if error.errors else await _policy(page, content=_content(page), refused=error)
     return page.go(POLICY)
 
 
 @PAGES.page("/policy/activate", method="POST", role=Role.ADMIN)
 async def activate(page: Page) -> Response:
     """Let a stored policy answer."""
-    await page.services.policies.activate(page.field("version"), who=page.who.reviewer_id, why=_why(page))
+    try:
+        await page.services.policies.activate(page.field("version"), who=page.who.reviewer_id, why=_why(page))
+    except ServingError as error:
+        return await _policy(page, refused=error)
     return page.go(POLICY)
 
 
@@ -80,14 +83,20 @@ async def activate(page: Page) -> Response:
 async def shadow(page: Page) -> Response:
     """Let a stored policy be compared with the active one, or none."""
     version = page.field("version") or None
-    await page.services.policies.compare(version, who=page.who.reviewer_id, why=_why(page))
+    try:
+        await page.services.policies.compare(version, who=page.who.reviewer_id, why=_why(page))
+    except ServingError as error:
+        return await _policy(page, refused=error)
     return page.go(POLICY)
 
 
 @PAGES.page("/policy/rollback", method="POST", role=Role.ADMIN)
 async def roll_back(page: Page) -> Response:
     """Bring the policy before the active one back."""
-    await page.services.policies.roll_back(who=page.who.reviewer_id, why=_why(page))
+    try:
+        await page.services.policies.roll_back(who=page.who.reviewer_id, why=_why(page))
+    except ServingError as error:
+        return await _policy(page, refused=error)
     return page.go(POLICY)
 
 
@@ -98,6 +107,7 @@ async def _policy(
     lines: Sequence[str] | None = None,
     problems: Sequence[Problem] = (),
     simulation: Simulation | None = None,
+    refused: ServingError | None = None,
 ) -> Response:
     policies = page.services.policies
     active = await policies.get(policies.active.policy.version)
@@ -116,14 +126,22 @@ async def _policy(
         "tables": _tables(simulation) if simulation else [],
         "is_admin": page.may(Role.ADMIN),
         "problem_text": problem_text,
+        "why": page.field("why"),
+        "chosen": page.field("version"),
+        "refused": refused and refusal(page.language, refused),
+        "refused_at": page.request.url.path.rpartition("/")[2] if refused else "",
     }
-    return page.render("policy.html", status=422 if problems else 200, **values)
+    return page.render("policy.html", status=refused.status if refused else 422 if problems else 200, **values)
 
 
 def _tables(simulation: Simulation) -> list[list[list[str]]]:
     """What would change, as tables: a cell with a change shows what it was and what it becomes."""
     users = [simulation.after.rows(simulation.before), simulation.after.action_rows(simulation.before)]
     return [*users, simulation.decision_rows()] if simulation.n_notes else users
+
+
+def _content(page: Page) -> str:
+    return page.field("content").replace("\r\n", "\n")
 
 
 def _why(page: Page) -> str:

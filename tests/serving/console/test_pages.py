@@ -113,6 +113,32 @@ def test_a_policy_is_checked_stored_activated_and_rolled_back(console):
     assert console.client.app.state.services.policies.active.policy.version == shipped.version
 
 
+def test_a_policy_is_stored_with_a_reason_alone_and_nothing_that_was_filled_in_is_lost(console):
+    console.sign_in("boss", Role.ADMIN)
+    console.open("/console/policy")
+    shipped = console.client.app.state.services.policies.shipped
+    easy = shipped.content.replace("n_followers >= 1000", "n_followers >= 10")
+    console.send("/console/policy/check", content=easy, why="春季活动")
+    assert 'value="春季活动"' in console.page.text
+    csrf = re.search(r'name="csrf" value="([^"]+)"', console.page.text).group(1)
+    for verb, fields in {
+        "store": {"content": easy, "activate": "1"},
+        "activate": {"version": shipped.version},
+        "shadow": {"version": shipped.version},
+        "rollback": {},
+    }.items():
+        console.page = console.client.post(f"/console/policy/{verb}", data={"csrf": csrf, "why": "  "} | fields)
+        assert console.page.status_code == 422
+        assert "请写明原因" in console.text
+        assert "检查通过" not in console.text
+    console.page = console.client.post("/console/policy/store", data={"csrf": csrf, "why": "", "content": easy})
+    assert easy in unescape(console.page.text)
+    console.page = console.client.post("/console/policy/rollback", data={"csrf": csrf, "why": "撤回"})
+    assert (console.page.status_code, "此前没有启用过别的策略" in console.text) == (409, True)
+    assert 'value="撤回"' in console.page.text
+    assert console.client.app.state.services.policies.active.policy.version == shipped.version
+
+
 def test_a_user_s_page_shows_what_is_known_and_an_admin_erases(console):
     user_id = "u/7 ü"
     path = f"/console/users/{quote(user_id, safe='')}"
