@@ -13,8 +13,8 @@ from serving.errors import UnfitStoreError
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 
-def migrate(connection: Connection) -> None:
-    """Run the migrations that the database lacks, inside the connection's transaction.
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations that the database lacks, up to a revision, inside the connection's transaction.
 
     UnfitStoreError where its tables are of a version that is not known here.
     """
@@ -22,6 +22,6 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:
         raise UnfitStoreError("its tables are of a later version: run that version, or restore a backup") from error

@@ -30,6 +30,7 @@ from serving.store.database import Database
 from serving.store.journal import AppendStatus, Entry, Fact, FactType, Hide, JournalHeld, NoteEvent, Touched, Wishes
 from serving.store.sql_erasures import erased_among
 from serving.store.sql_profiles import with_flags_kept
+from serving.store.sql_recommendation_counts import recounted
 from serving.store.sql_recommending import hides, note_events, wishes
 from serving.store.sql_retention import RETIRED_BEFORE, end_of_page, has_retirable, retire
 from serving.store.sql_sequence import LAST_SEQ, add_facts, lock_journal
@@ -198,7 +199,8 @@ def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]
             statuses.append(AppendStatus.ACCEPTED)
         else:
             statuses.append(AppendStatus.DUPLICATE if first == content else AppendStatus.CONFLICT)
-    add_facts(connection, last_seq, new)
+    with recounted(connection, {fact.recommendation_id for fact in new if fact.recommendation_id}):
+        add_facts(connection, last_seq, new)
     return statuses
 
 

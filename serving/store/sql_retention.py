@@ -24,6 +24,7 @@ from features.schema import EVENT_KINDS, IMPRESSION
 from features.state import DAY_US, RETAINED_DAYS
 from serving.store.journal import Fact, FactType
 from serving.store.sql_erasures import erased_among, insert_new
+from serving.store.sql_recommendation_counts import recounted
 from serving.store.sql_sequence import add_facts, lock_journal
 from serving.store.tables import FACTS, WATERMARKS
 
@@ -63,6 +64,7 @@ _MAY_GO: Final = and_(_ON_PAGE, or_(_IS_GONE, and_(~_IS_HIDE, _IS_LET_GO), _IS_R
 _PAGE: Final = select(FACTS.c.seq, FACTS.c.received_at).where(FACTS.c.seq > _AFTER).order_by(FACTS.c.seq)
 _ANY: Final = select(FACTS.c.seq).where(_MAY_GO).limit(1)
 _GONE_USERS: Final = select(FACTS.c.user_id).where(_ON_PAGE, _IS_GONE).distinct()
+_NAMED: Final = select(FACTS.c.recommendation_id).where(_ON_PAGE, FACTS.c.recommendation_id.is_not(None)).distinct()
 _RETIRE: Final = delete(FACTS).where(_MAY_GO)
 _IS_NOTE: Final = WATERMARKS.c.name == "retired_before"
 RETIRED_BEFORE: Final = select(WATERMARKS.c.seq).where(_IS_NOTE)
@@ -86,7 +88,8 @@ def retire(connection: Connection, after: int, reached: int, *, before: int, at:
     page = {"after": after, "reached": reached, "before": before}
     gone = {*connection.scalars(_GONE_USERS, page)}
     gone -= erased_among(connection, gone)
-    connection.execute(_RETIRE, page)
+    with recounted(connection, {*connection.scalars(_NAMED, page)}):
+        connection.execute(_RETIRE, page)
     _note(connection, before)
     said_before = and_(FACTS.c.user_id.in_(gone), FACTS.c.type == FactType.RETIRED)
     connection.execute(delete(FACTS).where(said_before))

@@ -3,10 +3,12 @@
 import json
 from typing import Final
 
-from sqlalchemy import BindParameter, Connection, Text, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, Text, bindparam, delete, func, select, update
 
 from serving.store.journal import EventsHeld, FactType, JournalHeld
+from serving.store.sql_recommendation_counts import recounted
 from serving.store.sql_recommending import wishes
+from serving.store.sql_sequence import lock_journal
 from serving.store.tables import FACTS
 
 _ROWS: Final = 2_000
@@ -26,7 +28,8 @@ _EVENTS: Final = (
 _N_MENTIONS: Final = select(func.count()).where(_OF_OTHERS, FACTS.c.user_id != _USER)
 
 
-_SOME_OWN: Final = delete(FACTS).where(FACTS.c.seq.in_(select(FACTS.c.seq).where(_MINE).limit(_ROWS)))
+_SOME_OWN: Final = select(FACTS.c.seq, FACTS.c.recommendation_id).where(_MINE).order_by(FACTS.c.seq).limit(_ROWS)
+_UP_TO: Final = delete(FACTS).where(_MINE, FACTS.c.seq <= bindparam("reached", type_=BigInteger))
 _SOME_MENTIONS: Final = (
     update(FACTS).where(FACTS.c.seq.in_(select(FACTS.c.seq).where(_OF_OTHERS).limit(_ROWS))).values(target_user_id=None)
 )
@@ -46,5 +49,10 @@ def held_of(connection: Connection, user_id: str) -> JournalHeld | None:
 
 def erase_some(connection: Connection, user_id: str) -> int:
     """Delete facts of a user and their mentions in others'; how many rows changed, 0 when none are left."""
+    lock_journal(connection)
     user = {"user": user_id}
-    return connection.execute(_SOME_OWN, user).rowcount + connection.execute(_SOME_MENTIONS, user).rowcount
+    some = connection.execute(_SOME_OWN, user).all()
+    with recounted(connection, {named for _, named in some if named}):
+        if some:
+            connection.execute(_UP_TO, {**user, "reached": some[-1].seq})
+    return len(some) + connection.execute(_SOME_MENTIONS, user).rowcount

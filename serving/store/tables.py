@@ -54,8 +54,10 @@ FACTS: Final = Table(
         postgresql_where=text("target_user_id IS NOT NULL"),
     ),
     Index(
-        "ix_facts_recommendation_id",
+        "ix_facts_outcomes",
         "recommendation_id",
+        "note_id",
+        "event",
         sqlite_where=text("recommendation_id IS NOT NULL"),
         postgresql_where=text("recommendation_id IS NOT NULL"),
     ),
@@ -168,6 +170,18 @@ RECOMMENDATIONS: Final = Table(
     Column("digest", Text, nullable=False),
     Index("ix_recommendations_recommended_at", "recommended_at"),
     Index("ix_recommendations_user_id", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+RECOMMENDATION_COUNTS: Final = Table(
+    "recommendation_counts",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("quarter", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("n_recommended", BigInteger, nullable=False),
+    Column("n_exposed", BigInteger, nullable=False),
+    Column("n_clicked", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

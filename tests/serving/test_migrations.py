@@ -55,3 +55,25 @@ def test_a_seq_is_never_used_again(connection):
     connection.execute(text("DELETE FROM facts"))
     connection.execute(insert)
     assert connection.execute(text("SELECT seq FROM facts")).scalar_one() == 2
+
+
+def test_what_was_recommended_before_its_counts_is_counted(connection):
+    migrate(connection, "0018")
+    quarter = 900_000_000
+    connection.exec_driver_sql(
+        "INSERT INTO recommendations VALUES "
+        f"('r', 0, {3 * quarter - 1}, 'u', 'a', 'similar', 'exploit', 'home', 1, '1', 'd'), "
+        f"('r', 1, {3 * quarter - 1}, 'u', 'b', 'popular', 'exploit', 'home', 1, '1', 'd'), "
+        f"('s', 0, {3 * quarter}, 'u', 'a', 'similar', 'exploit', 'home', 1, '1', 'd')"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO facts (type, user_id, occurred_at, received_at, event, note_id, recommendation_id) VALUES "
+        "('event', 'u', 1, 1, 'impression', 'a', 'r'), ('event', 'u', 1, 1, 'click', 'b', 'r'), "
+        "('event', 'u', 1, 1, 'hide', 'a', 's')"
+    )
+    migrate(connection)
+    rows = connection.exec_driver_sql("SELECT * FROM recommendation_counts WHERE kind IN ('source', 'scene')").all()
+    assert sorted(tuple(row) for row in rows) == [
+        ("scene", 2, "home", 2, 2, 1), ("scene", 3, "home", 1, 0, 0),
+        ("source", 2, "popular", 1, 1, 1), ("source", 2, "similar", 1, 1, 0), ("source", 3, "similar", 1, 0, 0),
+    ]  # fmt: skip
