@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -129,7 +129,8 @@ async def _start(stack: AsyncExitStack, settings: Settings, metrics: Metrics, cl
     await _first_repair(services)
     await services.policies.follow()
     await services.slots.follow()
-    await services.catalogues.follow()
+    with suppress(ExceptionGroup):  # a note that can't be taken in is left out
+        await services.catalogues.follow()
     await stack.enter_async_context(services.recommendation_log.flushed())
     if services.callbacks:
         stack.push_async_callback(services.callbacks.close)

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from models.recommend.catalogue import UNKNOWN, Catalogue, CatalogueNote
+from serving.each import attempt, raise_all
 from serving.metrics import Metrics
 from serving.note_reading import readers_of
 from serving.recommender import RECOMMEND, Recommender
@@ -37,6 +38,7 @@ class Catalogues:
         self._metrics = metrics
         self._live: LiveFeeds | None = None
         self._reached = 0
+        self._failures: list[Exception] = []
         self._numbers = array("i")  # by ``note_no``
 
     @property
@@ -45,7 +47,10 @@ class Catalogues:
         return self._live
 
     async def follow(self) -> None:
-        """Take in what changed: the champion, and the notes."""
+        """Take in what changed: the champion, and the notes.
+
+        A note that can't be taken in is left out until it changes; why is raised at the end.
+        """
         champion = self._slots.champion(RECOMMEND)
         if champion is None:
             return
@@ -54,6 +59,8 @@ class Catalogues:
         elif self._live.model is not champion:
             self._live = LiveFeeds(champion, self._live.catalogue)
         await self._catch_up(self._live_now())
+        failures, self._failures = self._failures, []
+        raise_all(failures)
 
     async def index(self) -> None:
         """Make the graph of a catalogue that has become large."""
@@ -79,16 +86,24 @@ class Catalogues:
         while changes := await self._store.changes(self._reached, limit=_PAGE):
             encoder_digest = readers_of(self._slots, live.model.scorer).encoder_digest
             for change in changes:
-                if change.note_hash is None:
-                    self._put(live, change, encoder_digest)
-                elif (number := self._number(change.note_no)) == UNKNOWN:
-                    gone.add(change.note_hash)
-                else:
-                    live.catalogue.remove(live.catalogue.note_id(number))
+                outcome = attempt(self._take, live, change, encoder_digest, gone)
+                if isinstance(outcome, Exception):
+                    self._failures.append(outcome)
             self._reached = changes[-1].change_no
         if gone:
             await self._remove_hashed(live, gone)
         self._metrics.catalogue_notes.set(len(live.catalogue))
+
+    def _take(self, live: LiveFeeds, change: NoteChange, encoder_digest: str, gone: set[str]) -> None:
+        """Take in a change; the hash of a note that is gone, and never was in this catalogue by its number, joins
+        ``gone``.
+        """
+        if change.note_hash is None:
+            self._put(live, change, encoder_digest)
+        elif (number := self._number(change.note_no)) == UNKNOWN:
+            gone.add(change.note_hash)
+        else:
+            live.catalogue.remove(live.catalogue.note_id(number))
 
     async def _remove_hashed(self, live: LiveFeeds, gone: Collection[str]) -> None:
         """Remove those of the model's notes that were stored once and are gone."""

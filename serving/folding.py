@@ -16,6 +16,7 @@ import numpy as np
 
 from features.schema import kind_code
 from features.state import NEVER, UNKNOWN_FOLLOWERS, Event, UserState, UserStates, is_readable, thousandths
+from serving.each import attempt, raise_all
 from serving.errors import StoreError
 from serving.store.journal import Entry, FactType, Journal
 from serving.store.state import StateStore, StateUpdate, StoredState
@@ -61,6 +62,7 @@ class Folder:
         self._journal = journal
         self._states = states
         self._workers = workers
+        self._left_out: list[Exception] = []
         self._n_missed, self._n_caught_up = 1, 0  # level after the first repair
         self._found_end: int | None = None
         self._is_compared = False
@@ -83,7 +85,11 @@ class Folder:
             raise
 
     async def repair(self) -> None:
-        """Bring every state up to where the journal ends now; the watermark makes the next repair short."""
+        """Bring every state up to where the journal ends now; the watermark makes the next repair short.
+
+        A user whose facts can't be folded keeps back no other: why is raised at the end, of all who were left out since
+        the last repair.
+        """
         n_missed = self._n_missed
         mark, is_ahead = await self._states.watermark(), await self._is_ahead()
         end = await self._journal.last_seq()
@@ -94,6 +100,8 @@ class Folder:
         async for reached in self._catch_up(mark, end, n_facts=_PAGE):
             await self._states.advance_watermark(reached)
         self._n_caught_up = n_missed
+        left_out, self._left_out = self._left_out, []
+        raise_all(left_out)
 
     async def _is_ahead(self) -> bool:
         """Whether states are ahead of the journal as this server found it: it was restored to before they were made.
@@ -169,13 +177,15 @@ class Folder:
         added = await self._journal.entries(after) if after else {}
         retired = [user_id for user_id, own in added.items() if any(one.type == FactType.RETIRED for one in own)]
         going_on = {user_id: own for user_id, own in added.items() if user_id not in retired}
-        updates = await self._workers.run(_n_facts(going_on), _folded, bases, going_on)
+        folded = await self._workers.run(_n_facts(going_on), _folded, bases, going_on)
         for users in _portions([*whole, *retired]):
             entries = await self._journal.entries(dict.fromkeys(users, 0))
-            updates += await self._workers.run(_n_facts(entries), _folded, {}, entries)
+            folded += await self._workers.run(_n_facts(entries), _folded, {}, entries)
+        self._left_out += [one for one in folded if isinstance(one, Exception)]
         return [
             one._replace(expected_seq=stored.get(one.user_id, _NOTHING).applied_seq, generation=generation)
-            for one in updates
+            for one in folded
+            if isinstance(one, StateUpdate)
         ]
 
 
@@ -188,20 +198,25 @@ def _n_facts(entries: Mapping[str, Sequence[Entry]]) -> int:
     return sum(map(len, entries.values()))
 
 
-def _folded(bases: Mapping[str, StoredState], entries: Mapping[str, Sequence[Entry]]) -> list[StateUpdate]:
-    updates = []
-    for user_id, added in entries.items():
-        encoded, applied_seq = bases.get(user_id, _NOTHING)
-        state = fold(UserState.decode(encoded), added)
-        updates.append(StateUpdate(user_id, state.encode(), added[-1].seq, expected_seq=applied_seq))
-    return updates
+def _folded(bases: Mapping[str, StoredState], entries: Mapping[str, Sequence[Entry]]) -> list[StateUpdate | Exception]:
+    """What brings each user's state to the journal's end, or why that can't be worked out."""
+    return [attempt(_folded_one, user_id, bases.get(user_id, _NOTHING), added) for user_id, added in entries.items()]
+
+
+def _folded_one(user_id: str, base: StoredState, added: Sequence[Entry]) -> StateUpdate:
+    state = fold(UserState.decode(base.encoded), added)
+    return StateUpdate(user_id, state.encode(), added[-1].seq, expected_seq=base.applied_seq)
 
 
 def _past(entries: Mapping[str, Sequence[Entry]], as_of: int) -> dict[str, bytes]:
-    """Encoded states of what happened before ``as_of``; a profile is no happening and holds for all time."""
-    return {
-        user_id: fold(
-            UserState(), [one for one in own if one.type == FactType.PROFILE or one.occurred_at < as_of]
-        ).encode()
-        for user_id, own in entries.items()
-    }
+    """Encoded states of what happened before ``as_of``; a profile is no happening and holds for all time.
+
+    Users whose facts can't be folded are left out.
+    """
+    past = {user_id: attempt(_past_one, own, as_of) for user_id, own in entries.items()}
+    return {user_id: one for user_id, one in past.items() if isinstance(one, bytes)}
+
+
+def _past_one(entries: Sequence[Entry], as_of: int) -> bytes:
+    before = (one for one in entries if one.type == FactType.PROFILE or one.occurred_at < as_of)
+    return fold(UserState(), [*before]).encode()

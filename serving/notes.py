@@ -7,6 +7,7 @@ from typing import Final
 from features.similarity import signature
 from features.state import DAY_US
 from features.text.normalise import folded_chars
+from serving.each import do_each
 from serving.errors import ErasedUserError, FieldProblem, InvalidError, NotFoundError
 from serving.instants import CLOCK_SKEW_US, Clock
 from serving.metrics import Metrics
@@ -102,9 +103,16 @@ class Notes:
 
     async def sweep(self) -> None:
         """Let go of notes that were not put for too long, and of near-copies of long ago."""
+        await do_each(lambda sweep: sweep(), (self._retire, self._forget_alike, self._count))
+
+    async def _retire(self) -> None:
         before = self._clock() - self._days * DAY_US
         while await self._notes.retire(before, limit=_PAGE):
             await asyncio.sleep(_PAUSE_S)
+
+    async def _forget_alike(self) -> None:
         while await self._notes.forget_alike(keep=self._near_duplicates_among, limit=_PAGE):
             await asyncio.sleep(_PAUSE_S)
+
+    async def _count(self) -> None:
         self._metrics.notes_stored.set(await self._notes.count())

@@ -1,10 +1,14 @@
 """Writes what was recommended a moment after it was answered: feeds don't wait for the log."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from sqlalchemy.exc import DataError, IntegrityError
+
+from serving.each import raise_all
 from serving.errors import StoreError
 from serving.metrics import Metrics
 from serving.store.recommendations import Recommendation, RecommendationLog
@@ -33,14 +37,33 @@ class RecommendationWriter:
             self._metrics.recommendations_dropped.inc(n_over)
 
     async def flush(self) -> None:
-        """Write what waits; StoreError while that can't be done, and it waits on."""
+        """Write what waits; StoreError while that can't be done, and it waits on.
+
+        A row that the store takes from nobody is left out, counted, and keeps back no other; why is raised at the end.
+        """
+        refused: list[Exception] = []
         while rows := self._waiting[:_AT_ONCE]:
             del self._waiting[: len(rows)]
             try:
-                await self._log.add(rows)
-            except StoreError:
+                await self._write(rows, refused)
+            except (StoreError, asyncio.CancelledError):
                 self._waiting[:0] = rows
                 raise
+        raise_all(refused)
+
+    async def _write(self, rows: Sequence[Recommendation], refused: list[Exception]) -> None:
+        """Write rows together; where one of them is refused, the others without it."""
+        (error,) = await asyncio.gather(self._log.add(rows), return_exceptions=True)
+        if not isinstance(error, Exception):
+            return
+        if not _is_of_a_row(error):
+            raise error
+        if len(rows) == 1:
+            self._metrics.recommendations_dropped.inc()
+            refused.append(error)
+            return
+        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            await self._write(half, refused)
 
     @asynccontextmanager
     async def flushed(self) -> AsyncIterator[None]:
@@ -50,5 +73,10 @@ class RecommendationWriter:
         finally:
             try:
                 await self.flush()
-            except StoreError:
+            except (StoreError, ExceptionGroup):
                 _log.warning("recommendations are not on record", extra={"n": len(self._waiting)})
+
+
+def _is_of_a_row(error: Exception) -> bool:
+    """Whether a row is at fault, and not the store, which may do its work again soon."""
+    return not isinstance(error, StoreError) or isinstance(error.__cause__, DataError | IntegrityError)

@@ -1,10 +1,12 @@
 """How long things are kept: sweeps that take out what is old, a little at a time, beside all other work."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from features.state import DAY_US, RETAINED_DAYS
+from serving.each import do_each
 from serving.instants import Clock
 from serving.store.journal import Journal
 from serving.store.keys import KeyStore
@@ -53,17 +55,30 @@ class Retention:
         self._retired_before = 0
 
     async def sweep(self) -> None:
-        """One pass over all that is old enough, and a look at what went at all, by other servers too."""
-        now, reached = self._clock(), 0
-        await self._keys.purge(now - self._keys_days * DAY_US)
-        for retire, days in self._others:
-            while await retire(now - days * DAY_US, limit=_PAGE):
-                await asyncio.sleep(_PAUSE_S)
-        before = now - self._events_days * DAY_US
+        """One pass over all that is old enough, and a look at what went at all, by other servers too.
+
+        What fails keeps nothing else from going; it is raised at the end.
+        """
+        now = self._clock()
+        others = (partial(self._retire_others, one, now) for one in self._others)
+        purging = partial(self._keys.purge, now - self._keys_days * DAY_US)
+        sweeps: list[Callable[[], Awaitable[object]]] = [
+            purging,
+            *others,
+            partial(self._retire_facts, now),
+            self.look,
+        ]
+        await do_each(lambda sweep: sweep(), sweeps)
+
+    async def _retire_others(self, kept: Kept, now: int) -> None:
+        while await kept.retire(now - kept.days * DAY_US, limit=_PAGE):
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _retire_facts(self, now: int) -> None:
+        before, reached = now - self._events_days * DAY_US, 0
         while (page := await self._journal.retire(reached, before=before, at=now, limit=_PAGE)) is not None:
             reached = page
             await asyncio.sleep(_PAUSE_S)
-        await self.look()
 
     async def look(self) -> None:
         """Learn what went."""

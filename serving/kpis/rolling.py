@@ -68,12 +68,17 @@ class Rolling:
         self._workers = workers
         self._every_us = round(every_s * SECOND_US)
         self._clock = clock
+        self._is_behind = False
 
     async def follow(self) -> None:
-        """Roll up, if that was not begun lately."""
+        """Roll up, if that was not begun lately; RuntimeError from a failed rollup on until the next succeeds."""
         now = self._clock()
         if await self._store.begin(now, unless_since=now - self._every_us + 1):
+            self._is_behind = True
             await self.roll(now)
+            self._is_behind = False
+        elif self._is_behind:
+            raise RuntimeError("the last rollup failed, and the next is not due yet")
 
     async def roll(self, as_of: int) -> None:
         """Roll everyone up as of an instant."""

@@ -70,8 +70,12 @@ class Policies:
         async with self._following:  # a slower look must not bring an older policy back
             in_force = await self._store.in_force()
             active = in_force.active.after if in_force.active else None
-            await self._follow(Role.ACTIVE, active or self.shipped.version)
-            await self._follow(Role.SHADOW, in_force.shadow.after if in_force.shadow else None)
+            shadow = in_force.shadow.after if in_force.shadow else None
+            following = self._follow(Role.ACTIVE, active or self.shipped.version), self._follow(Role.SHADOW, shadow)
+            outcomes = await asyncio.gather(*following, return_exceptions=True)  # neither keeps the other from it
+        for failed in outcomes:
+            if failed is not None:
+                raise failed
 
     async def read(self, content: str) -> Policy:
         """The policy that a text states; PolicyError with every problem of it.
