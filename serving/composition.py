@@ -177,8 +177,9 @@ def _retention(on: _Ground) -> Retention:
 
 def _rights(on: _Ground) -> Rights:
     kept = on.stores
-    of_users = kept.journal, kept.states, kept.scores, kept.notes, kept.recommendations, kept.assignments, kept.kpis
-    return Rights(kept.erasures, *of_users, metrics=on.metrics, clock=on.clock)
+    by_users = kept.journal, kept.states, kept.scores, kept.notes, kept.reviews
+    for_users = kept.recommendations, kept.assignments, kept.kpis
+    return Rights(kept.erasures, *by_users, *for_users, metrics=on.metrics, clock=on.clock)
 
 
 def _notes(on: _Ground) -> Notes:

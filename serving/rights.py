@@ -19,6 +19,7 @@ from serving.store.journal import Journal, JournalHeld
 from serving.store.kpis import KpiStore, UserSegment
 from serving.store.notes import NotesHeld, NoteStore
 from serving.store.recommendations import RecommendationLog, RecommendationsHeld
+from serving.store.reviews import ReviewsHeld, ReviewStore
 from serving.store.scores import Score, ScoreStore
 from serving.store.state import StateStore, StoredState
 
@@ -38,6 +39,7 @@ class Held(NamedTuple):
     state: StoredState | None
     scores: Sequence[Score]
     notes: NotesHeld | None
+    reviews: ReviewsHeld | None
     recommendations: RecommendationsHeld | None
     assignments: AssignmentsHeld | None
     segment: UserSegment | None
@@ -60,6 +62,7 @@ class Rights:
         states: StateStore,
         scores: ScoreStore,
         notes: NoteStore,
+        reviews: ReviewStore,
         recommendations: RecommendationLog,
         assignments: AssignmentStore,
         kpis: KpiStore,
@@ -72,6 +75,7 @@ class Rights:
         self._states = states
         self._scores = scores
         self._notes = notes
+        self._reviews = reviews
         self._recommendations = recommendations
         self._assignments = assignments
         self._kpis = kpis
@@ -82,6 +86,7 @@ class Rights:
             "states": states,
             "scores": scores,
             "notes": notes,
+            "reviews": reviews,
             "recommendations": recommendations,
             "assignments": assignments,
             "kpis": kpis,
@@ -91,12 +96,12 @@ class Rights:
         """All that is held of a user; NotFoundError for one of whom nothing is."""
         facts, state = await self._journal.held(user_id), await self._states.held(user_id)
         scores, notes = await self._scores.held(user_id), await self._notes.held(user_id)
-        recommendations = await self._recommendations.held(user_id)
+        reviews, recommendations = await self._reviews.held(user_id), await self._recommendations.held(user_id)
         assignments = await self._assignments.held(user_id)
         segment = await self._kpis.held(user_id)
-        if not (facts or state or scores or notes or recommendations or assignments or segment):
+        if not (facts or state or scores or notes or reviews or recommendations or assignments or segment):
             raise NotFoundError("nothing is held of this user")
-        return Held(facts or _NOTHING, state, scores or [], notes, recommendations, assignments, segment)
+        return Held(facts or _NOTHING, state, scores or [], notes, reviews, recommendations, assignments, segment)
 
     async def erase(self, user_id: str) -> Erased:
         """Erase a user; to erase again changes nothing."""

@@ -19,6 +19,7 @@ from serving.schemas.rights import (
     NotesHeld,
     ProfileHeld,
     RecommendationsHeld,
+    ReviewsHeld,
     ScoreHeld,
     SegmentHeld,
     StateHeld,
@@ -29,6 +30,7 @@ from serving.store.assignments import AssignmentsHeld as AssignmentsKept
 from serving.store.journal import EventsHeld as EventsKept
 from serving.store.notes import NotesHeld as NotesKept
 from serving.store.recommendations import RecommendationsHeld as RecommendationsKept
+from serving.store.reviews import ReviewsHeld as ReviewsKept
 from serving.store.scores import Score
 from serving.store.state import StoredState
 
@@ -38,7 +40,7 @@ router = APIRouter(prefix="/v1", tags=["users"], route_class=GuardedRoute)
 @router.get("/users/{user_id}")
 async def get_user(user_id: UserId, rights: UserRights, request: Request) -> UserHeld:
     """Say all that is held of a user, in every store."""
-    facts, state, scores, notes, recommendations, assignments, segment = await rights.held(user_id)
+    facts, state, scores, notes, reviews, recommendations, assignments, segment = await rights.held(user_id)
     return UserHeld(
         **call_of(request).meta,
         user_id=user_id,
@@ -49,6 +51,7 @@ async def get_user(user_id: UserId, rights: UserRights, request: Request) -> Use
         state=_state(state) if state else None,
         scores=[_score(one) for one in scores],
         notes=_notes(notes) if notes else None,
+        reviews=_reviews(reviews) if reviews else None,
         deleted_interests=list(facts.deleted_interests),
         recommendations=_recommendations(recommendations) if recommendations else None,
         assignments=_assignments(assignments) if assignments else None,
@@ -87,6 +90,11 @@ def _events(kept: EventsKept) -> EventsHeld:
 
 def _notes(kept: NotesKept) -> NotesHeld:
     return NotesHeld(n=kept.n_notes, first_at=to_datetime(kept.first_at), last_at=to_datetime(kept.last_at))
+
+
+def _reviews(kept: ReviewsKept) -> ReviewsHeld:
+    instants = {"first_at": to_datetime(kept.first_at), "last_at": to_datetime(kept.last_at)}
+    return ReviewsHeld(**kept._asdict() | instants)
 
 
 def _recommendations(kept: RecommendationsKept) -> RecommendationsHeld:

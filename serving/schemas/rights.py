@@ -47,6 +47,18 @@ class NotesHeld(BaseModel):
     last_at: datetime
 
 
+class ReviewsHeld(BaseModel):
+    """The reviews of the user's notes: how many, how many of them wait, or bear an appeal of the user's, when the first
+    was opened, and when one was last opened or decided.
+    """
+
+    n: int
+    n_waiting: int
+    n_appeals: int
+    first_at: datetime
+    last_at: datetime
+
+
 class RecommendationsHeld(BaseModel):
     """The recommendations to the user that are on record: how many notes, the first and the last."""
 
@@ -86,7 +98,7 @@ class UserHeld(Answer):
     """All that is held of a user.
 
     ``profile`` is the one in force of the ``n_profiles`` that were put and are still held; ``n_mentions`` are events of
-    others that name the user as their target.
+    others that name the user as their target. Reports that the user made are among ``events``.
     """
 
     user_id: str
@@ -97,6 +109,7 @@ class UserHeld(Answer):
     state: StateHeld | None
     scores: list[ScoreHeld]
     notes: NotesHeld | None
+    reviews: ReviewsHeld | None
     deleted_interests: list[str]
     recommendations: RecommendationsHeld | None
     assignments: AssignmentsHeld | None

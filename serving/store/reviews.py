@@ -198,6 +198,18 @@ class Pair(NamedTuple):
     second: Judgement
 
 
+class ReviewsHeld(NamedTuple):
+    """How many reviews of a user's notes are held, those among them that wait and that bear an appeal, when the first
+    was opened, and when one was last opened or decided.
+    """
+
+    n: int
+    n_waiting: int
+    n_appeals: int
+    first_at: int
+    last_at: int
+
+
 class ReviewStore(Protocol):
     """The reviews. Every method raises StoreError when the store can't do it now. They go when their note does.
 
@@ -339,4 +351,12 @@ class ReviewStore(Protocol):
 
     async def pairs(self, *, since: int, before: int) -> list[Pair]:
         """Second opinions that were decided, each with what it is about."""
+        ...
+
+    async def held(self, user_id: str) -> ReviewsHeld | None:
+        """What is held of reviews of a user's notes; None where that is nothing."""
+        ...
+
+    async def erase(self, user_id: str) -> None:
+        """Leave nothing of a user in reviews of notes that are another's by now; those of their own went with these."""
         ...

@@ -23,6 +23,7 @@ from serving.store.database import Database
 from serving.store.desk_tables import ASSIGNMENT_BATCHES, ASSIGNMENTS
 from serving.store.journal import FactType
 from serving.store.sql_erasures import erased_among
+from serving.store.sql_salts import salted_hash
 from serving.store.sql_sequence import lock_journal
 from serving.store.tables import FACTS
 
@@ -104,14 +105,14 @@ def _assigned(connection: Connection, batch_id: str, digest: str) -> Assigned | 
     if known is None:
         return None
     rows = connection.execute(select(ASSIGNMENTS).where(_A.batch_id == batch_id)).all()
-    return Assigned({row.user_id: _assignment(row) for row in rows}, known == digest)
+    return Assigned({row.user_id: _assignment(row) for row in rows}, known == salted_hash(connection, digest))
 
 
 def _assign(connection: Connection, batch: Batch, wanted: Sequence[Wanted]) -> Assigned:
     lock_journal(connection)  # one batch at a time, and no erasure begins meanwhile
     if done := _assigned(connection, batch.batch_id, batch.digest):
         return done
-    row = {"batch_id": batch.batch_id, "digest": batch.digest, "assigned_at": batch.at}
+    row = {"batch_id": batch.batch_id, "digest": salted_hash(connection, batch.digest), "assigned_at": batch.at}
     connection.execute(insert(ASSIGNMENT_BATCHES), row)
     erased = erased_among(connection, {one.user_id for one in wanted})
     had = _last_assigned(connection, [one.user_id for one in wanted])

@@ -91,6 +91,8 @@ class SqlNotes:
         some = select(_C.note_no).where(_C.author_id == user_id).limit(_ERASED)
         while await self._database.write(lambda connection: _delete(connection, some)):
             pass
+        of_others = update(NOTE_SCORES).where(NOTE_SCORES.c.author_id == user_id).values(author_id=None)
+        await self._database.write(lambda connection: connection.execute(of_others))  # notes that were theirs once
 
 
 def _put(connection: Connection, note: Note, signature: bytes, at: int) -> StoredNote | None:

@@ -22,6 +22,7 @@ from serving.store.reviews import (
     Review,
     ReviewChange,
     ReviewQuery,
+    ReviewsHeld,
     ReviewState,
     Waiting,
 )
@@ -209,6 +210,24 @@ class SqlReviews:
         statement = select(REVIEW_CHANGES).where(of.review_id == review_id).order_by(of.change_no)
         rows = await self._database.read(lambda connection: connection.execute(statement).all(), many=True)
         return [_change(row) for row in rows]
+
+    async def held(self, user_id: str) -> ReviewsHeld | None:
+        """See ``ReviewStore``."""
+        waiting, appealed = (
+            case((_R.state != ReviewState.DECIDED, 1), else_=0),
+            case((_R.appeal.is_not(None), 1), else_=0),
+        )
+        columns = func.count(), func.sum(waiting), func.sum(appealed), func.min(_R.opened_at)
+        last_at = func.max(func.coalesce(_R.decided_at, _R.opened_at))
+        statement = select(*columns, last_at).where(_R.author_id == user_id)
+        row = await self._database.read(lambda connection: connection.execute(statement).one(), many=True)
+        return ReviewsHeld(*map(int, row)) if row[0] else None
+
+    async def erase(self, user_id: str) -> None:
+        """See ``ReviewStore``."""
+        forgotten = update(REVIEWS).where(_R.author_id == user_id).values(author_id=None, appeal=None)
+        await self._database.write(lambda connection: connection.execute(forgotten))
+        await self._database.scrub()
 
     async def retire_changes(self, before: int, *, limit: int) -> int:
         """See ``ReviewStore``."""

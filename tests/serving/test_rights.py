@@ -1,7 +1,10 @@
 """GET and DELETE /v1/users/{user_id} over HTTP, on each pair of stores that is meant for production."""
 
 import asyncio
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from pydantic import RedisDsn, Secret
@@ -9,6 +12,7 @@ from sqlalchemy import create_engine, select
 
 from serving.errors import StoreError
 from serving.store.note_scores import NewNoteScore, NoteRun
+from serving.store.reviews import NewReview, Origin
 from serving.store.scores import NewScore, ScoreRun
 from serving.store.tables import METADATA
 
@@ -77,6 +81,7 @@ def test_all_that_is_held_of_a_user_is_said(client, send, event):
             "n_days": 3,
         },
         "notes": {"n": 1, "first_at": "2025-05-01T12:00:00Z", "last_at": "2025-05-01T12:00:00Z"},
+        "reviews": None,
         "deleted_interests": [],
         "recommendations": None,
         "assignments": None,
@@ -189,6 +194,47 @@ def test_notes_by_an_erased_user_are_gone_with_their_scores_and_refused_from_the
         answer = client.put(f"/v1/notes/{note_id}", json=note)
         assert (answer.status_code, answer.json()["code"]) == (410, "erased_user")
     assert client.get("/v1/notes/n2").json()["author_id"] == "other"
+
+
+def open_review(client, note_id, author_id):
+    """Has a note looked at for its author, as an appeal does."""
+    new = NewReview(
+        f"review-{note_id}", note_id, 1, author_id, None, None, Origin.APPEAL, None, {}, 50.0, "review", "r", "p", "1",
+        "d", sampled=False, propensity=1.0, n_reports=0, priority=0.0,
+    )  # fmt: skip
+    appeal = client.app.state.services.desk._reviews.appeal
+    client.portal.call(partial(appeal, new, f"{author_id} 不同意", at=1_700_000_000_000_000))
+
+
+def test_what_is_held_includes_reviews_of_the_users_notes_and_their_appeals(client):
+    client.put("/v1/notes/n1", json={"body": "x", "author_id": USER})
+    client.put("/v1/notes/n2", json={"body": "y", "author_id": "other"})
+    for note_id, author_id in (("n1", USER), ("n2", "other")):
+        open_review(client, note_id, author_id)
+    at = "2023-11-14T22:13:20Z"
+    held = client.get(f"/v1/users/{USER}").json()["reviews"]
+    assert held == {"n": 1, "n_waiting": 1, "n_appeals": 1, "first_at": at, "last_at": at}
+
+
+def test_a_note_that_became_anothers_keeps_no_trace_of_its_erased_author(client, everything_kept):
+    client.put("/v1/notes/n1", json={"body": "x", "author_id": USER})
+    open_review(client, "n1", USER)
+    score = NewNoteScore("n1", 1, USER, None, 0, 50.0, "pass", [])
+    client.portal.call(client.app.state.services.note_lists._scores.put_many, NoteRun(1, "1", "d"), [score])
+    client.put("/v1/notes/n1", json={"body": "x", "author_id": "other"})
+    assert client.delete(f"/v1/users/{USER}").json()["complete"]
+    assert [name for name, text in everything_kept().items() if USER in text] == []
+    assert client.get("/v1/notes/n1").json()["author_id"] == "other"
+    assert client.get("/v1/users/other").json()["notes"]["n"] == 1
+
+
+def test_a_batch_of_one_does_not_tell_whom_it_was_for(client, everything_kept):
+    client.post("/v1/actions:assign", json={"batch_id": "b", "user_ids": [USER]})
+    client.delete(f"/v1/users/{USER}")
+    named = json.dumps([USER]).encode()
+    guesses = [hashlib.sha256(named), hashlib.sha256(USER.encode()), hashlib.blake2b(USER.encode(), digest_size=32)]
+    kept = "".join(everything_kept().values())
+    assert [one.hexdigest() for one in guesses if one.hexdigest() in kept] == []
 
 
 def test_erasing_again_or_a_user_never_heard_of_answers_the_same(client, world, send, event):
