@@ -238,7 +238,7 @@ def known_error(error: Exception) -> ServingError:
         case RequestValidationError():
             found = error.errors()
             detail = f"parts of the request that are not valid: {len(found)}"
-            return InvalidError(detail, errors=[_field_problem(one) for one in found[:_N_SHOWN]])
+            return InvalidError(detail, errors=[field_problem(one) for one in found[:_N_SHOWN]])
         case HTTPException():
             return _BY_STATUS.get(error.status_code, BadRequestError)()
         case _:
@@ -264,7 +264,7 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
-def _field_problem(error: dict[str, Any]) -> FieldProblem:
+def field_problem(error: dict[str, Any]) -> FieldProblem:
     """A validation error by its place and rule; a property that the schema doesn't know is not named, its parent is."""
     where, *path = error["loc"]
     path = path[:-2] if path[-1:] == ["[key]"] else path

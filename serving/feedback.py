@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from serving.instants import SECOND_US
 from serving.store.journal import Fact, FactType
 
 
@@ -29,6 +30,8 @@ class Feedback(NamedTuple):
     feedback_id: str | None
 
 
+_MINUTE_US: Final = 60 * SECOND_US
+
 _EVENTS: Final[Mapping[FeedbackKind, str]] = {
     FeedbackKind.EXPOSURE: "impression",
     FeedbackKind.CLICK: "click",
@@ -37,13 +40,16 @@ _EVENTS: Final[Mapping[FeedbackKind, str]] = {
 
 
 def event_of(feedback: Feedback, *, now: int) -> Fact:
-    """The event that feedback is; without an id of its own, all that it says is its id: said again, it counts once."""
+    """The event that feedback is; without an id of its own, its id is all that it says and when.
+
+    When is the minute it came in where it does not say: sent again it counts once, a later click is another.
+    """
     return Fact(
         FactType.EVENT,
         feedback.user_id,
         now if feedback.occurred_at is None else feedback.occurred_at,
         received_at=0,
-        event_id=feedback.feedback_id or _id_of(feedback),
+        event_id=feedback.feedback_id or _id_of(feedback, now),
         event=_EVENTS[feedback.kind],
         note_id=feedback.note_id,
         target_user_id=feedback.author_id,
@@ -51,6 +57,7 @@ def event_of(feedback: Feedback, *, now: int) -> Fact:
     )
 
 
-def _id_of(feedback: Feedback) -> str:
-    said = json.dumps(feedback, ensure_ascii=False).encode()
+def _id_of(feedback: Feedback, now: int) -> str:
+    minute = now // _MINUTE_US if feedback.occurred_at is None else None
+    said = json.dumps([*feedback, minute], ensure_ascii=False).encode()
     return f"feedback-{hashlib.blake2b(said, digest_size=16).hexdigest()}"

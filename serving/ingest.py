@@ -53,8 +53,11 @@ class Ingest:
         self._metrics = metrics
         self._clock = clock
 
-    async def events(self, events: Sequence[Fact]) -> Ingested:
-        """Take events; once this returns they are durable, and (if folded) their users' next scores see them."""
+    async def events(self, events: Sequence[Fact], *, n_malformed: int = 0) -> Ingested:
+        """Take events; once this returns they are durable, and (if folded) their users' next scores see them.
+
+        ``n_malformed`` more came with them that can't be read.
+        """
         now = self._clock()
         codes = [_rejection(event, now) for event in events]
         good = [event._replace(received_at=now) for event, code in zip(events, codes, strict=True) if code is None]
@@ -67,14 +70,21 @@ class Ingest:
             Outcome(REJECTED, code) if code else _outcome(event, next(statuses))
             for event, code in zip(events, codes, strict=True)
         ]
-        for result, n in Counter(outcome.status for outcome in outcomes).items():
+        for result, n in (Counter(outcome.status for outcome in outcomes) + Counter({REJECTED: n_malformed})).items():
             self._metrics.events.labels(result).inc(n)
         return Ingested(outcomes, await self._fold({event.user_id for event in good}))
 
-    async def feedback(self, feedback: Sequence[Feedback]) -> Ingested:
-        """Take feedback as the events that it is; what does not say when happened now."""
+    async def feedback(self, feedback: Sequence[Feedback], *, n_malformed: int = 0) -> Ingested:
+        """Take feedback as the events that it is; what does not say when happened now.
+
+        Under an id that is made of all that it says, it can only be the same again.
+        """
         now = self._clock()
-        return await self.events([event_of(one, now=now) for one in feedback])
+        outcomes, folded = await self.events([event_of(one, now=now) for one in feedback], n_malformed=n_malformed)
+        again = Outcome(AppendStatus.DUPLICATE)
+        pairs = zip(feedback, outcomes, strict=True)
+        known = [again if had.status == AppendStatus.CONFLICT and not one.feedback_id else had for one, had in pairs]
+        return Ingested(known, folded)
 
     async def profile(self, user_id: str, profile: Mapping[str, Any]) -> bool:
         """Take a user's profile (instants as integers), durably; false where the state follows only later.

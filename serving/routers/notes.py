@@ -1,6 +1,6 @@
 """Notes: what is stored of them, and their scores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
@@ -12,6 +12,7 @@ from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
 from serving.quality import QUALITY, Judged, NoteAnswer, NoteScore, Unscored
 from serving.schemas.base import Fired, Id, ModelRef
+from serving.schemas.entries import DETAIL, MALFORMED, Malformed, merged, well_formed
 from serving.schemas.notes import (
     LabelScore,
     NearDuplicate,
@@ -55,8 +56,8 @@ async def score_notes(body: ScoreNotes, scoring: QualityScoring, request: Reques
     A result for each, in order, or why it has none. With `explain`, up to 5 notes, and the words that made them be
     flagged.
     """
-    answer = await scoring.score([_asked(one) for one in body.notes], explain=body.explain)
-    return _scores(answer, call_of(request))
+    answer = await scoring.score([_asked(one) for one in well_formed(body.notes)], explain=body.explain)
+    return _scores(answer, body.notes, call_of(request))
 
 
 @router.get("/notes")
@@ -129,7 +130,7 @@ def _asked(entry: NoteToScore) -> str | Note:
     return Note(entry.note_id or "", entry.title or "", entry.body, entry.author_id, published_at=published_at)
 
 
-def _scores(answer: NoteAnswer, call: Call) -> NoteScores:
+def _scores(answer: NoteAnswer, asked: Sequence[NoteToScore | Malformed], call: Call) -> NoteScores:
     pointer = answer.model.pointer
     call.model, call.version = answer.model.model, pointer.version
     return NoteScores(
@@ -140,8 +141,16 @@ def _scores(answer: NoteAnswer, call: Call) -> NoteScores:
         policy_version=answer.policy.version,
         degraded=list(answer.degraded),
         features_as_of=to_datetime(answer.as_of),
-        results=[_result(one, answer) for one in answer.results],
+        results=[
+            _malformed(one) if isinstance(one, Malformed) else _result(one, answer)
+            for one in merged(asked, answer.results)
+        ],
     )
+
+
+def _malformed(entry: Malformed) -> NoteProblem:
+    note_id, errors = entry.named("note_id"), entry.said("notes")
+    return NoteProblem(note_id=note_id, status="problem", code=MALFORMED, detail=DETAIL, errors=errors)
 
 
 def _result(result: NoteScore | Unscored, answer: NoteAnswer) -> NoteScored | NoteProblem:

@@ -13,6 +13,7 @@ from serving.recommend import Asked, FeedAnswer, Shown, reason_of
 from serving.routers.notes import NoteId
 from serving.routers.users import UserId
 from serving.schemas.base import ModelRef, Name
+from serving.schemas.entries import DETAIL, MALFORMED, Malformed
 from serving.schemas.recommendations import (
     ClickRateOut,
     DeliveryIn,
@@ -67,15 +68,20 @@ async def add_feedback(body: FeedbackBatch, taking: Feedbacks, request: Request)
     """Take up to 1,000 exposures, clicks, hides and deliveries of assigned actions; a result for each, in order.
 
     All but deliveries are events like any other. A hidden note, or a hidden author's notes, are never recommended to
-    the user again.
+    the user again. One that is malformed is `rejected` for itself, unless all are.
     """
     events = [_feedback(one) for one in body.feedback if isinstance(one, FeedbackIn)]
     delivered = [(one.assignment_id, one.user_id) for one in body.feedback if isinstance(one, DeliveryIn)]
-    outcomes, folded = await taking.ingest.feedback(events) if events else ([], True)
+    n_malformed = len(body.feedback) - len(events) - len(delivered)
+    outcomes, folded = await taking.ingest.feedback(events, n_malformed=n_malformed)
     deliveries = await taking.assigning.delivered(delivered) if delivered else []
     of_events, of_deliveries = iter(outcomes), iter(deliveries)
     results = [
-        _result(next(of_events)) if isinstance(one, FeedbackIn) else _delivered(next(of_deliveries))
+        _malformed(one)
+        if isinstance(one, Malformed)
+        else _result(next(of_events))
+        if isinstance(one, FeedbackIn)
+        else _delivered(next(of_deliveries))
         for one in body.feedback
     ]
     return FeedbackResults(**call_of(request).meta, degraded=[] if folded else ["states"], results=results)
@@ -165,6 +171,10 @@ def _feedback(one: FeedbackIn) -> Feedback:
     return Feedback(
         one.kind, one.user_id, one.note_id, one.author_id, one.recommendation_id, occurred_at, one.feedback_id
     )
+
+
+def _malformed(entry: Malformed) -> FeedbackResult:
+    return FeedbackResult(status="rejected", code=MALFORMED, detail=DETAIL, errors=entry.said("feedback"))
 
 
 def _delivered(is_news: bool | None) -> FeedbackResult:

@@ -1,5 +1,6 @@
 """Users: their profiles and their scores."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import compress
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from serving.deps import FactIngest, GuardedRoute, UserScoring
 from serving.instants import to_datetime, to_us
 from serving.middleware import Call, call_of
 from serving.schemas.base import Id, ModelRef
+from serving.schemas.entries import DETAIL, MALFORMED, Malformed, merged, well_formed
 from serving.schemas.users import (
     ActionSaid,
     Churn,
@@ -25,6 +27,7 @@ from serving.schemas.users import (
     Reason,
     Said,
     ScoreUsers,
+    UserProblem,
     UserScore,
     UserScores,
 )
@@ -57,7 +60,8 @@ async def score_users(body: ScoreUsers, scoring: UserScoring, request: Request) 
     """
     as_of = to_us(body.as_of) if body.as_of else None
     answer = scoring.explain if body.explain else scoring.score
-    return _scores(await answer(body.user_ids, as_of=as_of, horizon_days=body.horizons), call_of(request))
+    found = await answer(well_formed(body.user_ids), as_of=as_of, horizon_days=body.horizons)
+    return _scores(found, body.user_ids, call_of(request))
 
 
 @router.put("/users/{user_id}")
@@ -70,7 +74,7 @@ async def put_user(user_id: UserId, body: Profile, ingest: FactIngest, request: 
     return ProfileStored(**call_of(request).meta, degraded=[] if folded else ["states"], user_id=user_id)
 
 
-def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
+def _scores(answer: ChurnAnswer, asked: Sequence[Id | Malformed], call: Call) -> UserScores:
     pointer = answer.model.pointer
     call.model, call.version = answer.model.model, pointer.version
     return UserScores(
@@ -82,8 +86,12 @@ def _scores(answer: ChurnAnswer, call: Call) -> UserScores:
         degraded=list(answer.degraded),
         features_as_of=to_datetime(answer.as_of),
         policy=_said(answer.policy, frozenset(answer.outcomes)),
-        results=results_of(answer),
+        results=[_problem(one) if isinstance(one, Malformed) else one for one in merged(asked, results_of(answer))],
     )
+
+
+def _problem(entry: Malformed) -> UserProblem:
+    return UserProblem(status="problem", code=MALFORMED, detail=DETAIL, errors=entry.said("user_ids"))
 
 
 def results_of(answer: ChurnAnswer) -> list[UserScore]:

@@ -1,11 +1,13 @@
 """Events: what users do."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.schema import EVENT_KINDS
 from serving.schemas.base import Answer, Body, Id, Instant, Name, Number
+from serving.schemas.entries import EachOf, Malformed
+from serving.schemas.problems import FieldOut
 
 MAX_EVENTS: Final = 1_000
 
@@ -44,17 +46,18 @@ class Events(Body):
         }
     )
 
-    events: list[EventIn] = Field(min_length=1, max_length=MAX_EVENTS)
+    events: Annotated[list[EventIn | Malformed], EachOf(EventIn, MAX_EVENTS)]
 
 
 class EventResult(BaseModel):
-    """What became of one event; ``code`` and ``detail`` say why it was not taken."""
+    """What became of one event; ``code`` and ``detail`` say why it was not taken, ``errors`` what is malformed."""
 
-    event_id: str
+    event_id: str | None
     status: Literal["accepted", "duplicate", "conflict", "rejected"]
     code: str | None
     detail: str | None
     warnings: list[str]
+    errors: list[FieldOut] = []
 
 
 class EventResults(Answer):

@@ -11,6 +11,8 @@ from models.policy.words import Decision
 from models.quality.settings import LabelKind
 from serving.instants import to_us
 from serving.schemas.base import Answer, Body, Content, Count, Fired, Flag, Id, Instant, Name, ScoringAnswer, Text
+from serving.schemas.entries import EachOf, Malformed
+from serving.schemas.problems import FieldOut
 from serving.store.note_scores import NoteQuery, Sort
 from serving.store.notes import MAX_BODY_CHARS, MAX_TITLE_CHARS
 
@@ -123,7 +125,7 @@ class ScoreNotes(Body):
         }
     )
 
-    notes: list[NoteToScore] = Field(min_length=1, max_length=MAX_NOTES)
+    notes: Annotated[list[NoteToScore | Malformed], EachOf(NoteToScore, MAX_NOTES)]
     explain: Flag = False
 
 
@@ -203,8 +205,9 @@ class NoteProblem(BaseModel):
 
     note_id: str | None
     status: Literal["problem"]
-    code: Literal["unknown_note", "too_long", "not_in_time", "unreadable"]
+    code: Literal["unknown_note", "too_long", "not_in_time", "unreadable", "malformed"]
     detail: str
+    errors: list[FieldOut] = []
 
 
 class NoteScores(ScoringAnswer):

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from serving.feedback import FeedbackKind
 from serving.schemas.base import Answer, Body, Id, Instant, Name, ScoringAnswer, Text
+from serving.schemas.entries import EachOf, Malformed
+from serving.schemas.problems import FieldOut
 from serving.session_token import MAX_CHARS
 
 MAX_LIMIT = 100
@@ -97,7 +99,7 @@ class FeedbackIn(Body):
     author_id: Id | None = None
     recommendation_id: Id | None = None
     occurred_at: Instant | None = Field(None, description="Now, if left out.")
-    feedback_id: Id | None = Field(None, description="Counts once; left out, all that the feedback says is its id.")
+    feedback_id: Id | None = Field(None, description="Counts once; left out, what it says and when is its id.")
 
     @model_validator(mode="after")
     def _names_something(self) -> "FeedbackIn":
@@ -121,17 +123,19 @@ class FeedbackBatch(Body):
         json_schema_extra={"example": {"feedback": [{"kind": "click", "user_id": "u-7", "note_id": "n-42"}]}}
     )
 
-    feedback: list[Annotated[FeedbackIn | DeliveryIn, Field(discriminator="kind")]] = Field(
-        min_length=1, max_length=MAX_FEEDBACK
-    )
+    feedback: Annotated[
+        list[FeedbackIn | DeliveryIn | Malformed],
+        EachOf(Annotated[FeedbackIn | DeliveryIn, Field(discriminator="kind")], MAX_FEEDBACK),
+    ]
 
 
 class FeedbackResult(BaseModel):
-    """What became of one piece of feedback."""
+    """What became of one piece of feedback; ``errors`` say what is malformed in it."""
 
     status: Literal["accepted", "duplicate", "conflict", "rejected"]
     code: str | None
     detail: str | None
+    errors: list[FieldOut] = []
 
 
 class FeedbackResults(Answer):

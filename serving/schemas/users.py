@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from models.policy.words import ActionKind, Stage, Tier
 from serving.schemas.base import Answer, Body, Count, Flag, Id, Instant, ScoringAnswer
+from serving.schemas.entries import EachOf, Malformed
+from serving.schemas.problems import FieldOut
 
 MAX_USERS: Final = 1_000
 
@@ -41,7 +43,7 @@ class ScoreUsers(Body):
         json_schema_extra={"example": {"user_ids": ["u-7", "u-8"], "horizons": [7, 30], "explain": True}}
     )
 
-    user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
+    user_ids: Annotated[list[Id | Malformed], EachOf(Id, MAX_USERS)]
     as_of: Instant | None = None
     horizons: list[Annotated[int, Strict()]] | None = Field(None, min_length=1, max_length=32)
     explain: Flag = False
@@ -127,8 +129,17 @@ class UserScore(BaseModel):
     actions_withheld: bool
 
 
+class UserProblem(BaseModel):
+    """Why an entry that is no id has no score."""
+
+    status: Literal["problem"]
+    code: Literal["malformed"]
+    detail: str
+    errors: list[FieldOut]
+
+
 class UserScores(ScoringAnswer):
-    """A score per user asked for, in order; ``policy`` says what the names of rules and actions in them mean."""
+    """A score or a problem per user asked for, in order; ``policy`` says what names of rules and actions mean."""
 
     policy: PolicySaid
-    results: list[UserScore]
+    results: list[UserScore | UserProblem]

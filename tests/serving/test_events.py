@@ -1,5 +1,6 @@
 """POST /v1/events over HTTP."""
 
+import json
 import random
 from datetime import datetime, timedelta
 
@@ -127,6 +128,38 @@ def test_a_malformed_event_is_pointed_at(client, event, changed, pointer, code):
     answer = client.post("/v1/events", json={"events": [event(**changed)]})
     assert answer.status_code == 422
     assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [(pointer, code)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer", "code"),
+    [
+        ({"note_id": ""}, "/events/1/note_id", "string_too_short"),
+        ({"user_id": "a\ud83db"}, "/events/1/user_id", "string_unicode"),
+        ({"occurred_at": "2025-05-01T00:00:00"}, "/events/1/occurred_at", "timezone_aware"),
+        ({"occurred_at": "9999-12-31T23:59:59-01:00"}, "/events/1/occurred_at", "instant_range"),
+        ({"value": 10**400}, "/events/1/value", "float_type"),
+        ({"vlaue": 3}, "/events/1", "extra_forbidden"),
+    ],
+)
+def test_a_malformed_event_among_others_is_rejected_for_itself(client, event, score, changed, pointer, code):
+    before, good, after = event("before"), event(**changed), event("after")
+    content = json.dumps({"events": [before, good, after]})
+    answer = client.post("/v1/events", content=content, headers={"content-type": "application/json"})
+    first, bad, last = answer.json()["results"]
+    assert (first["status"], last["status"]) == ("accepted", "accepted")
+    assert (bad["event_id"], bad["status"], bad["code"]) == (good["event_id"], "rejected", "malformed")
+    assert [(one["pointer"], one["code"]) for one in bad["errors"]] == [(pointer, code)]
+    assert [one["status"] for one in score("before", "after")["results"]] == ["scored", "scored"]
+
+
+def test_what_is_no_event_at_all_is_rejected_for_itself(send, event):
+    assert [one["status"] for one in send(5, event(), None, [])] == ["rejected", "accepted", "rejected", "rejected"]
+
+
+def test_a_user_id_that_is_none_has_a_problem_of_its_own(score):
+    known, bad = score("u1", "a\n")["results"]
+    assert (known["status"], bad["status"], bad["code"]) == ("cold_start", "problem", "malformed")
+    assert [one["pointer"] for one in bad["errors"]] == ["/user_ids/1"]
 
 
 def test_a_batch_has_1_to_1000_events(client, event):

@@ -240,3 +240,10 @@ def test_200_notes_are_answered_in_order(put, score):
     notes = [{"note_id": "n1"} if n % 2 else {"note_id": f"x{n}", "body": f"第{n}篇"} for n in range(200)]
     results = score(*notes)["results"]
     assert [one["note_id"] for one in results] == ["n1" if n % 2 else f"x{n}" for n in range(200)]
+
+
+def test_a_malformed_note_has_a_problem_of_its_own(score):
+    bad, good = score({"note_id": "n", "body": "a\x00b", "published_at": "2025-05-01"}, {"body": CLEAN})["results"]
+    assert (bad["note_id"], bad["status"], bad["code"]) == ("n", "problem", "malformed")
+    assert [one["pointer"] for one in bad["errors"]] == ["/notes/0/published_at"]
+    assert good["status"] == "scored"

@@ -215,6 +215,24 @@ class TestFeedback:
         self.give(client, {"kind": "hide", "user_id": "u1", "author_id": "ann"})
         assert "tea" not in ids(recommend())
 
+    def test_a_click_counts_once_however_often_it_is_sent_and_one_of_later_counts_too(self, world, client):
+        click = {"kind": "click", "user_id": "u1", "note_id": "tea"}
+        dated = click | {"occurred_at": "2025-05-01T11:00:00Z"}
+        assert self.give(client, click, click, dated) == ["accepted", "duplicate", "accepted"]
+        world.clock.now += timedelta(seconds=9)
+        assert self.give(client, click, dated) == ["duplicate", "duplicate"]
+        world.clock.now += timedelta(minutes=1)
+        assert self.give(client, click, dated) == ["accepted", "duplicate"]
+        assert self.give(client, dated | {"occurred_at": "2025-05-01T11:00:01Z"}) == ["accepted"]
+
+    def test_malformed_feedback_is_rejected_for_itself(self, client):
+        good, bad = {"kind": "click", "user_id": "u1", "note_id": "tea"}, {"kind": "click", "user_id": "u1"}
+        answer = client.post("/v1/feedback", json={"feedback": [bad, good, {"kind": "x"}, good | {"note_id": ""}]})
+        results = answer.json()["results"]
+        assert [one["status"] for one in results] == ["rejected", "accepted", "rejected", "rejected"]
+        pointers = [[error["pointer"] for error in one["errors"]] for one in results]
+        assert pointers == [["/feedback/0"], [], ["/feedback/2"], ["/feedback/3/note_id"]]
+
     def test_the_same_feedback_counts_once(self, client):
         click = {"kind": "click", "user_id": "u1", "note_id": "tea", "recommendation_id": "r1"}
         named = {"kind": "click", "user_id": "u1", "note_id": "tea", "feedback_id": "f1"}
