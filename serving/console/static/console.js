@@ -22,7 +22,7 @@ document.addEventListener("keydown", (event) => {
   const button = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
   if (!button) return;
   event.preventDefault();
-  if (deciding && !deciding.dataset.ready) settle();
+  if (deciding && !deciding.dataset.ready && button.type === "submit") settle();
   else if (!event.repeat) button.click();
 });
 
