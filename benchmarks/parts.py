@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 from benchmarks.batch import score_everyone
+from benchmarks.hostile import hostile
 from benchmarks.load import Answers, Target, closed_loop, open_loop
 from benchmarks.peers import peers
 from benchmarks.policy import added_by_policy, scored_together
@@ -145,6 +146,7 @@ PARTS: Final[dict[str, Callable[[World], Figures]]] = {
     "one_user": one_user,
     "many_users": many_users,
     "load": load,
+    "hostile": hostile,
     "ingest": ingest,
     "offline": offline,
     "batch": score_everyone,

@@ -13,6 +13,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks.hostile import RATE as HOSTILE_RATE
 from benchmarks.peers import PACKAGES
 
 DOCS: Final = Path("docs")
@@ -81,6 +82,12 @@ def _peers_rows(figures: Figures) -> list[str]:
     ]
 
 
+def _hostile_rows(figures: Figures) -> list[str]:
+    worst, one = max(figures.items(), key=lambda item: item[1]["ratio"])
+    what = f"p99 of a score under attack, the worst of {len(figures)} ({worst})"
+    return [_row(what, f"{one['ratio']:.1f} × the quiet one", "2 ×", one["ratio"] <= 2)]
+
+
 def _ingest_rows(figures: Figures) -> list[str]:
     return [
         _row(
@@ -127,6 +134,7 @@ _ROWS: Final = {
     "one_user": _one_user_rows,
     "many_users": _many_users_rows,
     "load": _load_rows,
+    "hostile": _hostile_rows,
     "peers": _peers_rows,
     "ingest": _ingest_rows,
     "offline": _offline_rows,
@@ -189,6 +197,19 @@ loop; after all this load it was {figures["after"]:,.0f}. No more than 128 are u
     return "\n".join([text, *lines, "", "![Latency and answers by offered rate](bench-load.png)"])
 
 
+def _hostile_section(figures: Figures) -> str:
+    rows = [
+        f"| {attack} | {one['attacked_ms']:.1f} | {one['quiet_ms']:.1f} | {one['ratio']:.2f} | {one['answered']:.1%} |"
+        for attack, one in figures.items()
+    ]
+    head = "| while there are | p99 ms | quiet p99 ms | ratio | answered 200 |\n| --- | --- | --- | --- | --- |"
+    text = f"""## While others misbehave
+
+{HOSTILE_RATE:.0f} scores of one user a second, with a key, on connections of their own. Quiet rounds and rounds under
+attack take turns; the ratio is the median of the rounds'."""
+    return "\n".join([f"{text}\n", head, *rows])
+
+
 def _batch_section(figures: Figures) -> str:
     us = {name: median(turns) for name, turns in figures["us"].items()}
     files = us["read"] + us["files"]
@@ -215,6 +236,7 @@ CPU time of one core for {figures["n_users"]:,} users in blocks of 1,000, states
 _SECTIONS: Final = {
     "one_user": _one_user_section,
     "load": _load_section,
+    "hostile": _hostile_section,
     "batch": _batch_section,
     "peers": _peers_section,
 }
