@@ -52,6 +52,7 @@ async def test_a_reset_leaves_the_keys_of_others(redis_states, redis_prefix, cli
     await redis_states.put_many([StateUpdate("u", b"1", 1, 0)])
     await redis_states.reset(3)
     assert sorted([key.decode() async for key in client.scan_iter(f"{redis_prefix}:*")]) == [
+        f"{redis_prefix}:generation",
         f"{redis_prefix}:highest",
         f"{redis_prefix}:other",
         f"{redis_prefix}:watermark",
