@@ -111,7 +111,7 @@ def _move(connection: Connection, day: int, users: Sequence[UserSegment]) -> Cou
 
 
 def _put(connection: Connection, rolled: Rolled, day: int) -> None:
-    moving = update(WATERMARKS).where(_ROLLED, WATERMARKS.c.seq < rolled.as_of).values(seq=rolled.as_of)
+    moving = update(WATERMARKS).where(_ROLLED, WATERMARKS.c.seq <= rolled.as_of).values(seq=rolled.as_of)
     if not connection.execute(moving).rowcount:
         return  # a later one is there
     connection.execute(delete(KPI_DAYS))
