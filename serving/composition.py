@@ -136,7 +136,7 @@ def compose(settings: Settings, stores: Stores, workers: Workers, metrics: Metri
         metrics=metrics,
         clock=clock,
         max_body_bytes=settings.max_body_bytes,
-        console_https=settings.console_https,
+        console_https=settings.console_https or (settings.console_url or "").startswith("https:"),
         trusted_proxies=settings.trusted_proxies,
     )
 

@@ -72,6 +72,13 @@ class RateLimitedError(ServingError):
     retry_after_s = 1
 
 
+class TooManySignInsError(RateLimitedError):
+    """More people sign in at once than can be looked at: try again soon."""
+
+    title = "Too many sign in at once"
+    retry_after_s = 2
+
+
 class NoModelError(ServingError):
     """No model is live for this: release one, or try again soon."""
 

@@ -174,7 +174,9 @@ class Settings(BaseSettings):
     )
     callback_secret: Secret[str] | None = Field(default=None, description="What signs them; needed with the URL.")
     kpi_s: _Seconds = Field(default=3_600, description="How often the KPIs are rolled up.")
-    console_https: bool = Field(default=False, description="Send the console's cookies over HTTPS alone.")
+    console_https: bool = Field(
+        default=False, description="Send the console's cookies over HTTPS alone, as an https console_url does."
+    )
     console_url: Annotated[str, AfterValidator(_secure_url)] | None = Field(
         default=None, description="Where browsers find this server: identity providers send them back there."
     )
@@ -183,7 +185,7 @@ class Settings(BaseSettings):
     )
     oidc_client_id: str | None = Field(default=None, description="Who this server is to it.")
     oidc_client_secret: Secret[str] | None = Field(default=None, description="What proves that.")
-    oidc_claim: str = Field(default="email", description="The claim that is a reviewer's name.")
+    oidc_claim: str = Field(default="email", description="The claim by whose name an account asks to be a person.")
     review_lease_s: _Seconds = Field(default=600, description="How long a review is a reviewer's who claimed it.")
     review_sample_share: float = Field(
         default=0.01, ge=0, le=1, description="The share of all notes that people look at, whatever models say of them."

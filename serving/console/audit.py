@@ -11,7 +11,7 @@ from serving.console.pages import Page, Pages
 from serving.cursor import BY_NUMBER, read_cursor, write_cursor
 from serving.errors import InvalidError
 from serving.store.audit import Action, AuditQuery, Outcome, TargetKind
-from serving.store.reviewers import Role
+from serving.store.reviewers import Permission
 
 PAGES: Final = Pages()
 _LIMIT: Final = 50
@@ -20,7 +20,7 @@ _MAX_ID: Final = 128
 E = TypeVar("E", bound=StrEnum)
 
 
-@PAGES.page("/audit", role=Role.ADMIN)
+@PAGES.page("/audit", needs=Permission.ADMIN)
 async def show_audit(page: Page) -> Response:
     """A page of the log, the newest first."""
     query = AuditQuery(
@@ -50,7 +50,7 @@ async def show_audit(page: Page) -> Response:
     )
 
 
-@PAGES.page("/audit/find", method="POST", role=Role.ADMIN)
+@PAGES.page("/audit/find", method="POST", needs=Permission.ADMIN)
 async def find_user(page: Page) -> Response:
     """To what was done to a user: their pseudonym is part of the query, their id of none."""
     user_id = page.field("user_id").strip()

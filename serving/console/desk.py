@@ -13,6 +13,7 @@ from serving.errors import ConflictError, NotFoundError, ServingError
 from serving.instants import SECOND_US
 from serving.quality import NoteScore
 from serving.reviews.desk import MOST_COUNTED, UNDO_S, Decided, ReasonCode
+from serving.store.reviewers import Permission
 from serving.store.reviews import Origin, Outcome, Review, ReviewQuery, ReviewState
 
 PAGES: Final = Pages()
@@ -42,20 +43,20 @@ CHOICES: Final = {
 }
 
 
-@PAGES.page("/reviews")
+@PAGES.page("/reviews", needs=Permission.REVIEW)
 async def show_desk(page: Page) -> Response:
     """The review that this person has, or an invitation to take one."""
     return await _desk(page)
 
 
-@PAGES.page("/reviews/claim", method="POST")
+@PAGES.page("/reviews/claim", method="POST", needs=Permission.REVIEW)
 async def claim(page: Page) -> Response:
     """Take the next review."""
     await page.services.desk.next(page.who)
     return page.go(DESK)
 
 
-@PAGES.page("/reviews/{review_id}/decide", method="POST")
+@PAGES.page("/reviews/{review_id}/decide", method="POST", needs=Permission.REVIEW)
 async def decide(page: Page) -> Response:
     """Decide, and take the next; where that can't be done the page says why, with what was written."""
     desk, review_id = page.services.desk, page.path("review_id")
@@ -68,14 +69,14 @@ async def decide(page: Page) -> Response:
     return page.go(DESK)
 
 
-@PAGES.page("/reviews/{review_id}/renew", method="POST")
+@PAGES.page("/reviews/{review_id}/renew", method="POST", needs=Permission.REVIEW)
 async def renew(page: Page) -> Response:
     """Keep the review a while longer."""
     await page.services.desk.renew(page.path("review_id"), page.who, page.field("lease"))
     return page.go(DESK)
 
 
-@PAGES.page("/reviews/{review_id}/skip", method="POST")
+@PAGES.page("/reviews/{review_id}/skip", method="POST", needs=Permission.REVIEW)
 async def skip(page: Page) -> Response:
     """Give the review back, and take another; what was written goes with it only when that was asked for twice."""
     review_id = page.path("review_id")
@@ -89,7 +90,7 @@ async def skip(page: Page) -> Response:
     return page.go(DESK)
 
 
-@PAGES.page("/reviews/{review_id}/undo", method="POST")
+@PAGES.page("/reviews/{review_id}/undo", method="POST", needs=Permission.REVIEW)
 async def undo(page: Page) -> Response:
     """Take the last decision back; the review at hand stays this person's, and comes after it."""
     if _is_written(page):

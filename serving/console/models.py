@@ -8,6 +8,7 @@ from starlette.responses import Response
 from serving.console.bars import bars_of
 from serving.console.pages import Page, Pages
 from serving.kpis.rolling import ALL
+from serving.store.reviewers import Permission
 
 PAGES: Final = Pages()
 
@@ -21,7 +22,7 @@ class GateRow(NamedTuple):
     passed: bool | None
 
 
-@PAGES.page("/models")
+@PAGES.page("/models", needs=Permission.RULES)
 async def show_models(page: Page) -> Response:
     """The slots."""
     slots = page.services.slots

@@ -6,11 +6,12 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from serving.console.pages import HEADERS, failed, language_of
+from serving.acting import ActorKind
+from serving.console.pages import HEADERS, cookie_name, failed, forget_cookie, keep_cookie, language_of
 from serving.console.refusals import refusal
 from serving.console.routing import PageRoute
-from serving.console.signing import place, with_session
-from serving.deps import services_of
+from serving.console.signing import home_of, place, with_session
+from serving.deps import act_in, services_of
 from serving.errors import ForbiddenError, NotFoundError, NotReadyError, ServingError
 
 if TYPE_CHECKING:
@@ -29,24 +30,25 @@ async def leave(request: Request) -> Response:
         return _failed(request, error)
     answer = RedirectResponse(url, 303, HEADERS)
     value = urlencode({**kept, "path": place(request.query_params.get("path", ""))})
-    secure = services_of(request).console_https
-    answer.set_cookie(
-        ATTEMPT_COOKIE, value, max_age=_ATTEMPT_S, path=_PATH, httponly=True, samesite="lax", secure=secure
-    )
+    keep_cookie(request, answer, ATTEMPT_COOKIE, value, path=_PATH, max_age=_ATTEMPT_S)
     return answer
 
 
 async def come_back(request: Request) -> Response:
     """From the provider, which says who it is."""
-    asked, kept = request.query_params, dict(parse_qsl(request.cookies.get(ATTEMPT_COOKIE, "")))
+    act_in(request, ActorKind.ANONYMOUS)
+    asked = request.query_params
+    kept = dict(parse_qsl(request.cookies.get(cookie_name(request, ATTEMPT_COOKIE), "")))
     try:
         identity = await _provider(request).finish(kept, state=asked.get("state", ""), code=asked.get("code", ""))
         signed_in = await services_of(request).reviewers.sign_in_as(identity)
     except ServingError as error:
         answer = _failed(request, error)
     else:
-        answer = with_session(request, RedirectResponse(place(kept.get("path", "")), 303, HEADERS), signed_in)
-    answer.delete_cookie(ATTEMPT_COOKIE, path=_PATH)
+        answer = with_session(
+            request, RedirectResponse(place(kept.get("path", ""), home=home_of(signed_in.who)), 303, HEADERS), signed_in
+        )
+    forget_cookie(request, answer, ATTEMPT_COOKIE, path=_PATH)
     return answer
 
 

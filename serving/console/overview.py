@@ -17,6 +17,7 @@ from serving.errors import NotFoundError
 from serving.kpis.definitions import DEFINITIONS
 from serving.kpis.rolling import ALL, SEGMENTS, Kpis, values_of
 from serving.kpis.rollup import first_day_of
+from serving.store.reviewers import Permission
 
 PAGES: Final = Pages()
 RANGES: Final = (30, 90, 180, 365)
@@ -32,7 +33,7 @@ _N_COHORTS: Final = 12
 _N_FLOWS: Final = 12
 
 
-@PAGES.page("/overview")
+@PAGES.page("/overview", needs=Permission.KPIS)
 async def show_overview(page: Page) -> Response:
     """The board."""
     n_days, segment, kpis = await _asked(page)
@@ -68,7 +69,7 @@ async def show_overview(page: Page) -> Response:
     )
 
 
-@PAGES.page("/overview/charts/{name}.svg")
+@PAGES.page("/overview/charts/{name}.svg", needs=Permission.KPIS)
 async def draw(page: Page) -> Response:
     """A chart of the board."""
     name = page.path("name")
@@ -91,7 +92,7 @@ _OF_IMAGES: Final = "default-src 'none'; style-src 'unsafe-inline'"
 """The chart's own style lies within it, and nothing in it runs."""
 
 
-@PAGES.page("/overview.csv")
+@PAGES.page("/overview.csv", needs=Permission.KPIS)
 async def export(page: Page) -> Response:
     """The days as CSV."""
     _, segment, kpis = await _asked(page)

@@ -27,9 +27,8 @@ from serving.errors import ForbiddenError, InvalidError, NotFoundError, ServingE
 from serving.middleware import call_of
 from serving.paths import path_of, unescaped
 from serving.store.audit import Action, Outcome, Target, TargetKind
-from serving.store.reviewers import Reviewer, Role
+from serving.store.reviewers import Permission, Reviewer
 
-COOKIE: Final = "mingjian_session"
 LANGUAGE_COOKIE: Final = "mingjian_language"
 MAX_FIELDS: Final = 100
 _POLICY: Final = (
@@ -43,7 +42,6 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 _READS: Final = frozenset(("GET", "HEAD"))
-_RANK: Final = {Role.REVIEWER: 0, Role.LEAD: 1, Role.ADMIN: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,9 @@ class Page:
         """A part of the query, empty where it is not there."""
         return _without_nul(self.request.query_params.get(name, ""))
 
-    def may(self, role: Role) -> bool:
-        """Whether this person has a role, or one above it."""
-        return _RANK[self.who.role] >= _RANK[role]
+    def may(self, permission: Permission) -> bool:
+        """Whether this person has a permission."""
+        return self.who.may(permission)
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page."""
@@ -98,12 +96,12 @@ class Pages:
     def __init__(self) -> None:
         self.routes: list[PageRoute] = []
 
-    def page(self, path: str, *, method: str = "GET", role: Role = Role.REVIEWER) -> Callable[[Handler], Handler]:
-        """Serve a page to people of a role, or one above it."""
+    def page(self, path: str, *, method: str = "GET", needs: Permission) -> Callable[[Handler], Handler]:
+        """Serve a page to people with a permission."""
 
         def add(handler: Handler) -> Handler:
             async def endpoint(request: Request) -> Response:
-                return await _answer(request, handler, role)
+                return await _answer(request, handler, needs)
 
             kind = FormRoute if method == "POST" else PageRoute
             self.routes.append(kind(f"/console{path}", endpoint, methods=[method], name=handler.__name__))
@@ -112,10 +110,10 @@ class Pages:
         return add
 
 
-async def _answer(request: Request, handler: Handler, role: Role) -> Response:
+async def _answer(request: Request, handler: Handler, needs: Permission) -> Response:
     services, said, page = services_of(request), language_of(request), None
     try:
-        found = await services.reviewers.session(request.cookies.get(COOKIE, ""))
+        found = await services.reviewers.session(request.cookies.get(session_cookie(request), ""))
         if found:
             page = Page(request, services, said, found[1], found[0].csrf, {})
         form = await form_of(request) if request.method == "POST" else {}
@@ -126,7 +124,7 @@ async def _answer(request: Request, handler: Handler, role: Role) -> Response:
             raise ForbiddenError(said.say("表单已失效：请返回上一页刷新后重试"))
         call_of(request).who = page.who.reviewer_id
         act_in(request, ActorKind.PERSON, page.who.reviewer_id)
-        if not page.may(role):
+        if not page.may(needs):
             template = Target(TargetKind.PAGE, request.scope["route"].path)
             await services.audit.record(Action.PAGE_REFUSE, template, outcome=Outcome.REFUSED)
             raise ForbiddenError(said.say("您的角色无权查看此页"))
@@ -139,7 +137,7 @@ async def lost(request: Request) -> Response:
     """The answer at an address that no page has."""
     page = None
     try:
-        if found := await services_of(request).reviewers.session(request.cookies.get(COOKIE, "")):
+        if found := await services_of(request).reviewers.session(request.cookies.get(session_cookie(request), "")):
             page = Page(request, services_of(request), language_of(request), found[1], found[0].csrf, {})
         raise NotFoundError
     except ServingError as error:
@@ -167,7 +165,10 @@ def failed(request: Request, error: ServingError, page: Page | None = None) -> R
         return RedirectResponse(_page_of_form(request), 303, HEADERS)
     said = language_of(request)
     values = {"who": page and page.who, "csrf": page.csrf if page else "", "problem": refusal(said, error)}
-    return rendered(request, said, "error.html", status=error.status, **values)
+    answer = rendered(request, said, "error.html", status=error.status, **values)
+    if error.retry_after_s:
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def rendered(request: Request, said: Language, template: str, *, status: int = 200, **values: Any) -> Response:
@@ -192,6 +193,31 @@ def _is_of_form(request: Request) -> bool:
     sent = {**request.scope, "method": "POST"}
     forms = (one for one in request.app.router.routes if isinstance(one, FormRoute))
     return any(one.matches(sent)[0] is Match.FULL for one in forms)
+
+
+def session_cookie(request: Request) -> str:
+    """The name of the cookie that holds a session's token."""
+    return cookie_name(request, "mingjian_session")
+
+
+def cookie_name(request: Request, name: str) -> str:
+    """A cookie's name: over HTTPS browsers take one so called from this host alone, over HTTPS, for all its paths."""
+    return f"__Host-{name}" if services_of(request).console_https else name
+
+
+def keep_cookie(
+    request: Request, answer: Response, name: str, value: str, *, path: str, max_age: int | None = None
+) -> None:
+    """Let a browser keep what is for the server alone; without an age until it is closed."""
+    secure = services_of(request).console_https
+    path = "/" if secure else path
+    own = cookie_name(request, name)
+    answer.set_cookie(own, value, max_age, path=path, httponly=True, samesite="lax", secure=secure)
+
+
+def forget_cookie(request: Request, answer: Response, name: str, *, path: str) -> None:
+    """Let a browser forget it."""
+    keep_cookie(request, answer, name, "", path=path, max_age=0)
 
 
 def language_of(request: Request) -> Language:

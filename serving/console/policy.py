@@ -13,7 +13,7 @@ from serving.console.refusals import problem_text, refusal
 from serving.errors import InvalidError, ServingError
 from serving.policies.simulation import Simulation, simulate
 from serving.quality import QUALITY
-from serving.store.reviewers import Role
+from serving.store.reviewers import Permission
 
 PAGES: Final = Pages()
 POLICY: Final = "/console/policy"
@@ -22,13 +22,13 @@ SIMULATED: Final = 5_000
 """How many users and notes a simulation looks at here; ``python -m serving policy simulate`` looks at all."""
 
 
-@PAGES.page("/policy")
+@PAGES.page("/policy", needs=Permission.RULES)
 async def show_policy(page: Page) -> Response:
     """The active policy, the others, and who changed what."""
     return await _policy(page)
 
 
-@PAGES.page("/policy/check", method="POST", role=Role.ADMIN)
+@PAGES.page("/policy/check", method="POST", needs=Permission.ADMIN)
 async def check(page: Page) -> Response:
     """Say what is wrong with a text, or what it would change."""
     content = _content(page)
@@ -41,7 +41,7 @@ async def check(page: Page) -> Response:
     return await _policy(page, content=content, lines=lines, problems=problems)
 
 
-@PAGES.page("/policy/simulate", method="POST", role=Role.ADMIN)
+@PAGES.page("/policy/simulate", method="POST", needs=Permission.ADMIN)
 async def try_out(page: Page) -> Response:
     """Replay recent scores of some users and notes under a text, and show what would change."""
     content = _content(page)
@@ -56,7 +56,7 @@ async def try_out(page: Page) -> Response:
     return await _policy(page, content=content, simulation=found)
 
 
-@PAGES.page("/policy/store", method="POST", role=Role.ADMIN)
+@PAGES.page("/policy/store", method="POST", needs=Permission.ADMIN)
 async def store(page: Page) -> Response:
     """Store a text; with ``activate`` let it answer too."""
     policies = page.services.policies
@@ -69,7 +69,7 @@ async def store(page: Page) -> Response:
     return page.go(POLICY)
 
 
-@PAGES.page("/policy/activate", method="POST", role=Role.ADMIN)
+@PAGES.page("/policy/activate", method="POST", needs=Permission.ADMIN)
 async def activate(page: Page) -> Response:
     """Let a stored policy answer."""
     try:
@@ -79,7 +79,7 @@ async def activate(page: Page) -> Response:
     return page.go(POLICY)
 
 
-@PAGES.page("/policy/shadow", method="POST", role=Role.ADMIN)
+@PAGES.page("/policy/shadow", method="POST", needs=Permission.ADMIN)
 async def shadow(page: Page) -> Response:
     """Let a stored policy be compared with the active one, or none."""
     version = page.field("version") or None
@@ -90,7 +90,7 @@ async def shadow(page: Page) -> Response:
     return page.go(POLICY)
 
 
-@PAGES.page("/policy/rollback", method="POST", role=Role.ADMIN)
+@PAGES.page("/policy/rollback", method="POST", needs=Permission.ADMIN)
 async def roll_back(page: Page) -> Response:
     """Bring the policy before the active one back."""
     try:
@@ -124,7 +124,7 @@ async def _policy(
         "problems": problems,
         "simulation": simulation,
         "tables": _tables(simulation) if simulation else [],
-        "is_admin": page.may(Role.ADMIN),
+        "is_admin": page.may(Permission.ADMIN),
         "problem_text": problem_text,
         "why": page.field("why"),
         "chosen": page.field("version"),

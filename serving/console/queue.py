@@ -16,7 +16,7 @@ from serving.cursor import BY_RANK, read_cursor, write_cursor
 from serving.errors import InvalidError, NotFoundError
 from serving.reviews.desk import Decided
 from serving.store.notes import StoredNote
-from serving.store.reviewers import Role
+from serving.store.reviewers import Permission
 from serving.store.reviews import Origin, Outcome, Review, ReviewQuery, ReviewState
 
 PAGES: Final = Pages()
@@ -36,13 +36,13 @@ class Row(NamedTuple):
     probability: float | None
 
 
-@PAGES.page("/queue")
+@PAGES.page("/queue", needs=Permission.REVIEW)
 async def show_queue(page: Page) -> Response:
     """Reviews in a state, a page at a time."""
     return await _queue(page, page.request.query_params)
 
 
-@PAGES.page("/queue/{review_id}")
+@PAGES.page("/queue/{review_id}", needs=Permission.REVIEW)
 async def show_review(page: Page) -> Response:
     """A review with its note, to be read: nothing is decided here."""
     review = await page.services.desk.get(page.path("review_id"))
@@ -50,7 +50,7 @@ async def show_review(page: Page) -> Response:
     return page.render("review.html", review=review, names=names, is_lead=True, **await of_note(page, review))
 
 
-@PAGES.page("/queue/decide", method="POST", role=Role.LEAD)
+@PAGES.page("/queue/decide", method="POST", needs=Permission.LEAD)
 async def decide_many(page: Page) -> Response:
     """Decide alike about the reviews that are ticked, once that was confirmed, and go on with the list."""
     choice = CHOICES.get(page.field("choice"))
@@ -112,7 +112,7 @@ async def _queue(page: Page, asked: QueryParams, *, problem: str = "") -> Respon
         states=list(ReviewState),
         origins=list(Origin),
         tiers={tier: page.language.text(WORDS[tier]) for tier in Tier},
-        is_lead=page.may(Role.LEAD),
+        is_lead=page.may(Permission.LEAD),
         called={name: page.language.text(text) for name, text in LABEL_TEXTS.items()},
         quote=lambda user_id: quote(user_id, safe=""),
     )

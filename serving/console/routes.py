@@ -15,7 +15,7 @@ from serving.console.pages import lost
 from serving.console.routing import FilesRoute, PageRoute
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_PARTS: Final = (desk, queue, users, overview, models, policy, people, audit, design)
+_PARTS: Final = (signing, desk, queue, users, overview, models, policy, people, audit, design)
 
 
 class Static(StaticFiles):

@@ -7,84 +7,109 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from serving.acting import ActorKind
 from serving.console.languages import CHINESE, ENGLISH
 from serving.console.pages import (
-    COOKIE,
     HEADERS,
     LANGUAGE_COOKIE,
     FormRoute,
+    Page,
+    Pages,
+    cookie_name,
     failed,
+    forget_cookie,
     form_of,
+    keep_cookie,
     language_of,
     rendered,
+    session_cookie,
     sign_in_page,
     signing_in,
 )
 from serving.console.routing import PageRoute
-from serving.deps import services_of
+from serving.deps import act_in, services_of
 from serving.errors import ForbiddenError, ServingError
 from serving.reviewers import SignedIn
+from serving.store.reviewers import Permission, Reviewer
 
-HOME: Final = "/console/reviews"
+HOME: Final = "/console"
+SESSION: Final = "mingjian_session"
+_DEVICE: Final = "mingjian_device"
+_SIGN_IN: Final = "/console/sign-in"
 _YEAR_S: Final = 365 * 24 * 3600
 
+PAGES: Final = Pages()
 
-async def home(_: Request) -> Response:
-    """To the review desk."""
-    return RedirectResponse(HOME, 303, HEADERS)
+
+async def home(request: Request) -> Response:
+    """To where a person's work begins."""
+    try:
+        found = await services_of(request).reviewers.session(request.cookies.get(session_cookie(request), ""))
+    except ServingError as error:
+        return failed(request, error)
+    return RedirectResponse(home_of(found[1]) if found else _SIGN_IN, 303, HEADERS)
+
+
+def home_of(who: Reviewer) -> str:
+    """Where a person's work begins."""
+    return "/console/reviews" if who.may(Permission.REVIEW) else "/console/overview"
 
 
 async def sign_in(request: Request) -> Response:
     """The page to sign in on, and its form."""
     if request.method == "GET":
         return signing_in(request, {})
+    act_in(request, ActorKind.ANONYMOUS)
+    reviewers, device = services_of(request).reviewers, request.cookies.get(cookie_name(request, _DEVICE), "")
     try:
         form = await _form(request)
         try:
-            signed_in = await services_of(request).reviewers.sign_in(form.get("name", ""), form.get("password", ""))
+            signed_in = await reviewers.sign_in(form.get("name", ""), form.get("password", ""), device=device)
+            device = await reviewers.device_token(signed_in.who)
         except ForbiddenError:
             again = {"path": form.get("path", ""), "form": form.get("form", "")}
             return sign_in_page(request, again, status=403, refused=True)
     except ServingError as error:
         return failed(request, error)
-    return with_session(request, _onward(request, form, signed_in.csrf), signed_in)
+    answer = _onward(request, form, signed_in.csrf, home=home_of(signed_in.who))
+    keep_cookie(request, answer, _DEVICE, device, path=_SIGN_IN, max_age=_YEAR_S)
+    return with_session(request, answer, signed_in)
 
 
 async def go_on(request: Request) -> Response:
     """On to what was asked for when the session had ended, for those who signed in again beside it."""
     try:
         form = await _form(request)
-        found = await services_of(request).reviewers.session(request.cookies.get(COOKIE, ""))
+        found = await services_of(request).reviewers.session(request.cookies.get(session_cookie(request), ""))
     except ServingError as error:
         return failed(request, error)
     if found is None:
         return sign_in_page(request, {"path": form.get("path", ""), "form": form.get("form", "")}, status=401)
-    return _onward(request, form, found[0].csrf)
+    return _onward(request, form, found[0].csrf, home=home_of(found[1]))
 
 
 async def _form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in (await form_of(request)).items()}
 
 
-def _onward(request: Request, form: Mapping[str, str], csrf: str) -> Response:
+def _onward(request: Request, form: Mapping[str, str], csrf: str, *, home: str) -> Response:
     """On to the path that a form names; if one was filled in there, by way of a page that shows it and sends it."""
-    path = place(form.get("path", ""))
+    path = place(form.get("path", ""), home=home)
     if fields := _fields(form.get("form", "")):
         said = language_of(request)
         return rendered(request, said, "again.html", who=None, csrf=csrf, again_path=path, fields=fields)
     return RedirectResponse(path, 303, HEADERS)
 
 
-def place(path: str) -> str:
-    """A path in the console to go on to after signing in, the desk where it is none."""
+def place(path: str, *, home: str = HOME) -> str:
+    """A path in the console to go on to after signing in, where work begins where it is none."""
     inside = path.startswith("/console/") and "//" not in path and "\\" not in path
-    return path if inside and not path.startswith(("/console/sign-in", "/console/oidc")) else HOME
+    return path if inside and not path.startswith((_SIGN_IN, "/console/oidc")) else home
 
 
 def with_session(request: Request, answer: Response, signed_in: SignedIn) -> Response:
     """An answer that begins a session."""
-    secure = services_of(request).console_https
-    answer.set_cookie(COOKIE, signed_in.token, path="/console", httponly=True, samesite="lax", secure=secure)
+    keep_cookie(request, answer, SESSION, signed_in.token, path=HOME)
     return answer
 
 
@@ -103,11 +128,23 @@ async def sign_out(request: Request) -> Response:
     """End the session."""
     try:
         await form_of(request)
-        await services_of(request).reviewers.sign_out(request.cookies.get(COOKIE, ""))
+        reviewers, token = services_of(request).reviewers, request.cookies.get(session_cookie(request), "")
+        if found := await reviewers.session(token):
+            act_in(request, ActorKind.PERSON, found[1].reviewer_id)
+        await reviewers.sign_out(token)
     except ServingError as error:
         return failed(request, error)
     answer = RedirectResponse("/console/sign-in", 303, HEADERS)
-    answer.delete_cookie(COOKIE, path="/console")
+    forget_cookie(request, answer, SESSION, path=HOME)
+    return answer
+
+
+@PAGES.page("/sign-out/everywhere", method="POST", needs=Permission.OWN)
+async def sign_out_everywhere(page: Page) -> Response:
+    """End all sessions of who asks."""
+    await page.services.reviewers.sign_out_everywhere(page.who)
+    answer = page.go(_SIGN_IN)
+    forget_cookie(page.request, answer, SESSION, path=HOME)
     return answer
 
 
@@ -120,7 +157,8 @@ async def choose_language(request: Request) -> Response:
     path = form.get("path", "")
     answer = RedirectResponse(path if path.startswith("/console/sign-in") else place(path), 303, HEADERS)
     chosen = ENGLISH if form.get("language") == ENGLISH else CHINESE
-    answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, path="/console", samesite="lax", httponly=True)
+    secure = services_of(request).console_https
+    answer.set_cookie(LANGUAGE_COOKIE, chosen, _YEAR_S, path=HOME, samesite="lax", httponly=True, secure=secure)
     return answer
 
 

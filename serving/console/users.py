@@ -17,7 +17,7 @@ from serving.contacts import Withheld
 from serving.cursor import BY_ID, read_cursor, write_cursor
 from serving.errors import InvalidError, NoModelError, ServingError
 from serving.recommend import Asked, reason_of
-from serving.store.reviewers import Role
+from serving.store.reviewers import Permission
 
 PAGES: Final = Pages()
 _LISTED: Final = 50
@@ -42,7 +42,7 @@ class CalendarDay(NamedTuple):
     level: int
 
 
-@PAGES.page("/users")
+@PAGES.page("/users", needs=Permission.USERS)
 async def list_users(page: Page) -> Response:
     """Who is most likely to leave, by the last ``score-all``, or who is in a tier or stage; and a search by id."""
     tier, stage = _segment(page)
@@ -70,7 +70,7 @@ async def list_users(page: Page) -> Response:
     return page.render("users.html", listed=None, members=members, next_cursor=next_cursor, **chosen)
 
 
-@PAGES.page("/users/find", method="POST")
+@PAGES.page("/users/find", method="POST", needs=Permission.USERS)
 async def find_user(page: Page) -> Response:
     """To the page of a user: their id is part of no query."""
     user_id = page.field("user_id").strip()
@@ -79,7 +79,7 @@ async def find_user(page: Page) -> Response:
     return page.go(f"/console/users/{_quoted(user_id)}")
 
 
-@PAGES.page("/users.csv")
+@PAGES.page("/users.csv", needs=Permission.USERS)
 async def export_users(page: Page) -> Response:
     """The list as CSV."""
     tier, stage = _segment(page)
@@ -95,7 +95,7 @@ async def export_users(page: Page) -> Response:
     return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-@PAGES.page("/users/{user_id}")
+@PAGES.page("/users/{user_id}", needs=Permission.USERS)
 async def show_user(page: Page) -> Response:
     """All that is known of a user."""
     user_id = page.path("user_id")
@@ -110,12 +110,12 @@ async def show_user(page: Page) -> Response:
         assigned=assigned,
         recommended=await _recommended(page, user_id),
         interests=(await page.services.interests.of(user_id))[:_N_SHOWN],
-        is_admin=page.may(Role.ADMIN),
+        is_admin=page.may(Permission.ADMIN),
         quoted=_quoted(user_id),
     )
 
 
-@PAGES.page("/users/{user_id}/erase", method="POST", role=Role.ADMIN)
+@PAGES.page("/users/{user_id}/erase", method="POST", needs=Permission.ADMIN)
 async def erase_user(page: Page) -> Response:
     """Erase a user for good, where the id was typed once more."""
     user_id = page.path("user_id")

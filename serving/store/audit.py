@@ -17,6 +17,8 @@ class Action(StrEnum):
     EXPORT = "export"
     PERSON_ADD = "person.add"
     PERSON_DISABLE = "person.disable"
+    PERSON_ROLE = "person.role"
+    PERSON_ACCOUNT = "person.account"
     PERSON_RESET = "person.reset"
     SIGN_IN = "sign_in"
     SIGN_OUT = "sign_out"

@@ -13,6 +13,7 @@ IS_TO_TELL: Final = text("tell_at IS NOT NULL")
 IS_UNTOLD: Final = text("tell_at IS NULL AND n_told >= 8")
 IS_ESCALATED: Final = text("escalated_by IS NOT NULL")
 IS_OF_BATCH: Final = text("batch IS NOT NULL")
+IS_BOUND: Final = text("subject IS NOT NULL")
 """As their indexes say it, too."""
 REVIEWS: Final = Table(
     "reviews",
@@ -100,9 +101,9 @@ REVIEWERS: Final = Table(
     Column("subject", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
-    Column("n_failures", Integer, nullable=False),
-    Column("locked_until", BigInteger),
+    Column("asking", Text),
     Index("ix_reviewers_name", "name", unique=True),
+    Index("ix_reviewers_subject", "subject", unique=True, sqlite_where=IS_BOUND, postgresql_where=IS_BOUND),
 )
 
 REVIEWER_SESSIONS: Final = Table(
@@ -112,6 +113,7 @@ REVIEWER_SESSIONS: Final = Table(
     Column("reviewer_id", Text, nullable=False),
     Column("csrf", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False, server_default=text("0")),
     Index("ix_reviewer_sessions_reviewer_id", "reviewer_id"),
 )
 

@@ -234,7 +234,8 @@ async def test_whom_a_note_reached_is_counted_once_each_up_to_a_limit(reviews, j
 async def test_sessions_that_ended_are_forgotten(database):
     reviewers = SqlReviewers(database)
     for number in range(3):
-        await reviewers.sign_in(ReviewerSession(f"s{number}", "r-1", "csrf", expires_at=number))
+        session = ReviewerSession(f"s{number}", "r-1", "csrf", expires_at=number, ends_at=9)
+        await reviewers.sign_in(session, at=0)
     assert [await reviewers.retire_sessions(2, limit=9) for _ in range(2)] == [2, 0]
 
 

@@ -52,6 +52,20 @@ def test_a_reviewer_may_have_no_password(run, may_sign_in):
     assert not may_sign_in("lin@example.com", "")
 
 
+def test_a_role_is_changed_and_an_account_is_given_or_forgotten(run, capsys):
+    subject = "https://accounts.example.com 1234"
+    assert run("create-reviewer", "--name", "lin", "--subject", subject) == ""
+    run("change-reviewer", "--name", "lin", "--role", "ops")
+    assert people(run) == [["lin", "ops", "enabled"]]
+    run("create-reviewer", "--name", "wu", "--no-password")
+    assert main(["bind-reviewer", "--name", "wu", "--subject", subject]) == 2
+    assert "somebody else's" in capsys.readouterr().err
+    run("bind-reviewer", "--name", "lin", "--forget")
+    run("bind-reviewer", "--name", "wu", "--subject", subject)
+    with pytest.raises(SystemExit):
+        main(["bind-reviewer", "--name", "wu", "--subject", "wu@example.com"])
+
+
 def test_what_cannot_be_is_said(run, capsys):
     run("create-reviewer", "--name", "lin")
     for command in (["create-reviewer", "--name", "lin"], ["reset-reviewer", "--name", "wu"]):

@@ -20,7 +20,7 @@ from serving.store.stores import open_stores
 pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config")  # what the OpenID provider calls of its library
 
 PASSWORD = "correct horse battery"
-PAGES = ["reviews", "queue", "users", "overview", "models", "policy", "people", "design"]
+PAGES = ["reviews", "queue", "users", "overview", "models", "policy", "people", "audit", "design"]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,11 @@ async def add_people(settings):
         reviewers = Reviewers(stores.reviewers, clock=lambda: 0)
         for name, role in (("lin", Role.REVIEWER), ("wu", Role.REVIEWER), ("boss", Role.ADMIN)):
             await reviewers.add(name, role, PASSWORD)
+
+
+async def add_account(settings, subject):
+    async with open_stores(settings) as stores:
+        await Reviewers(stores.reviewers, clock=lambda: 0).add("lin@a.example", Role.REVIEWER, None, subject=subject)
 
 
 class Site:
@@ -266,9 +271,11 @@ def test_the_organisation_s_account_signs_in_and_loses_nothing_either(browser, w
         portal.call(add_people, world.settings)
     with run_server_in_thread() as provider:  # on localhost: another site than the console's
         issuer, url = f"http://localhost:{provider.server_port}", f"http://127.0.0.1:{free_port}"
-        httpx2.put(f"{issuer}/users/s-1", json={"preferred_username": "lin"}).raise_for_status()
+        httpx2.put(f"{issuer}/users/s-1", json={"email": "lin@a.example", "email_verified": True}).raise_for_status()
+        with start_blocking_portal() as portal:
+            portal.call(add_account, world.settings, f"{issuer} s-1")
         oidc = {"oidc_issuer": issuer, "oidc_client_id": "m", "oidc_client_secret": Secret("s"), "console_url": url}
-        app = world.app(review_sample_share=0, review_second_share=0, oidc_claim="preferred_username", **oidc)
+        app = world.app(review_sample_share=0, review_second_share=0, **oidc)
         with listen(app, free_port) as place, browser.new_context() as context:
             site = Site(f"http://{place}", eventually, world)
             site.put("n0")
@@ -337,7 +344,7 @@ def test_every_page_is_for_everyone_and_fits(site, open_page, filled, scheme, wi
 
 @pytest.mark.slow
 def test_a_page_weighs_little(site, open_page, filled):
-    page, weighed = open_page(), []
+    page, weighed = open_page("boss"), []
     page.on("response", lambda answer: weighed.append(len(answer.body())))
     for name in PAGES:
         weighed.clear()

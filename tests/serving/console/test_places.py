@@ -19,8 +19,8 @@ HEX = "0" * 24
 FORMS = [
     "reviews/claim", f"reviews/{HEX}/decide", f"reviews/{HEX}/renew", f"reviews/{HEX}/skip", f"reviews/{HEX}/undo",
     "queue/decide", "users/find", "users/u7/erase", "policy/check", "policy/simulate", "policy/store",
-    "policy/activate", "policy/shadow", "policy/rollback", "people/add", "people/disable", "sign-in/again", "sign-out",
-    "language",
+    "policy/activate", "policy/shadow", "policy/rollback", "people/add", "people/disable", "people/role",
+    "people/account", "audit/find", "sign-in/again", "sign-out", "sign-out/everywhere", "language",
 ]  # fmt: skip
 ENGLISH = re.compile(r"[a-z]{3,} [a-z]{3,}")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -66,7 +66,7 @@ def test_a_desk_left_over_night_is_there_again_in_the_morning(console):
 
 
 def test_a_wrong_address_is_a_page_with_the_way_on(console):
-    console.sign_in()
+    console.sign_in("lin", Role.LEAD)
     for code in ("zh", "en"):
         console.client.cookies.set("mingjian_language", code, path="/console")
         for path in ("nothing", "reviews/nothing/more", "static/nothing.css", "users/nobody", "overview/charts/x.svg"):
