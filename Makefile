@@ -4,7 +4,7 @@ BIN := .venv/bin
 # CI runs everything and measures coverage; a developer's `make test` leaves out what is marked slow.
 TESTS := -n auto --dist worksteal $(if $(CI),--cov --cov-report=term,-m "not slow")
 
-.PHONY: demo test check lint bench docs clean
+.PHONY: demo test check lint bench lock clean
 demo: .venv/.demo  ## train, release and serve the models on a synthetic community
 	@$(BIN)/python demo.py
 
@@ -29,13 +29,27 @@ bench: .venv/.dev  ## measure speed beside a control and its peers, and write do
 clean:  ## remove the environment, the demo and what tools left; what a deployment keeps stays
 	rm -rf .venv var/demo *.egg-info .coverage .*_cache .hypothesis
 
+lock: .venv/.dev  ## write requirements/*.txt anew, after a pin in pyproject.toml has changed
+	requirements/lock.sh
+
+# What is installed is what the lock files name, to the byte. PyTorch is its CPU build where pip finds one.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --no-build-isolation
+LOCKED := $(INSTALL) --require-hashes
+TORCH := $(LOCKED) -r requirements/torch-cpu.txt 2>/dev/null || $(LOCKED) -r requirements/torch-cuda.txt
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/.demo: pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[batch,serve,text,train]"
+.venv/.demo: pyproject.toml requirements/batch.txt requirements/text.txt | .venv/bin/python
+	@$(LOCKED) -r requirements/build.txt
+	@$(LOCKED) -r requirements/batch.txt -r requirements/text.txt
+	@$(TORCH)
+	@$(INSTALL) -e .
 	@touch $@
 
-.venv/.dev: pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -e ".[dev]"
+.venv/.dev: pyproject.toml requirements/dev.txt | .venv/bin/python
+	@$(LOCKED) -r requirements/build.txt
+	@$(LOCKED) -r requirements/dev.txt
+	@$(TORCH)
+	@$(INSTALL) -e .
 	@touch $@ .venv/.demo

@@ -82,8 +82,7 @@ def test_the_image_copies_what_exists_and_is_not_ignored() -> None:
 def test_a_stage_installs_copies_and_runs_its_package(stage: str, package: str) -> None:
     lines = stages()[stage]
     assert f"COPY {package} {package}" in lines
-    extra = next(one for line in lines for one in re.findall(r"pip install \"\.\[(\w+)\]\"", line))
-    assert extra in PYPROJECT["project"]["optional-dependencies"]
+    assert any(f"-r requirements/{stage}.txt" in line for line in lines)
     run = next(line for line in lines if line.startswith(("CMD", "ENTRYPOINT")))
     assert json.loads(run.partition(" ")[2])[:3] == ["python", "-m", package]
     assert (ROOT / package / "__main__.py").exists()
@@ -102,6 +101,75 @@ def test_every_version_is_pinned() -> None:
 def test_a_library_has_one_version() -> None:
     versions = {tuple(one.split("==")) for needed in requirements().values() for one in needed if "==" in one}
     assert len({name for name, _ in versions}) == len(versions)
+
+
+LOCKED = {
+    "serve": ["serve"],
+    "explain": ["serve", "explain"],
+    "console": ["serve", "explain", "oidc"],
+    "batch": ["serve", "batch"],
+    "train": ["train"],
+    "text": ["train", "text"],
+    "dev": ["dev"],
+}
+"""By lock file, the extras it holds."""
+
+
+def locked(name: str) -> dict[str, str]:
+    """The versions of a lock file; each of its packages has a hash, and it names no host."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    entries = re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,]+\])?==(\S+)([^#]*?(?=^\S|\Z))", text, flags=re.MULTILINE)
+    assert all("--hash=sha256:" in rest for _, _, rest in entries)
+    assert "://" not in text
+    return {package: version for package, version, _ in entries}
+
+
+def pinned(extra: str) -> dict[str, str]:
+    """What an extra pins, and those that it is made of."""
+    pins: dict[str, str] = {}
+    for one in (*requirements()[""], *requirements()[extra]):
+        if one.startswith("mingjian["):
+            for inner in one.partition("[")[2].rstrip("]").split(","):
+                pins |= pinned(inner)
+        else:
+            package, _, version = re.sub(r"\[.*\]", "", one).partition("==")
+            pins[package.lower()] = version
+    return pins
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_a_lock_file_holds_what_its_extras_pin(name: str) -> None:
+    wanted = {package: version for extra in LOCKED[name] for package, version in pinned(extra).items()}
+    torch = wanted.pop("torch", None)  # in files of its own, for there are two builds of it
+    assert wanted.items() <= locked(name).items()
+    if torch:
+        builds = {locked("torch-cuda")["torch"], locked("torch-cpu")["torch"].removesuffix("+cpu")}
+        assert builds == {torch}
+
+
+def test_a_package_has_one_version_in_all_lock_files() -> None:
+    versions = {pair for name in LOCKED for pair in locked(name).items()}
+    assert len({package for package, _ in versions}) == len(versions)
+
+
+def test_images_are_made_of_a_fixed_image_and_of_locked_packages() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    bases = [one for one in re.findall(r"^FROM (\S+)", text, flags=re.MULTILINE) if one not in stages()]
+    assert all(re.fullmatch(r"\S+@sha256:[0-9a-f]{64}", one) for one in bases)
+    installs = [line for line in text.splitlines() if "pip install" in line and "LOCKED=" not in line]
+    assert all("pip install --no-deps --no-build-isolation ." in line for line in installs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_every_pinned_version_has_a_wheel_for_each_python(version: str) -> None:
+    """By a resolver that may build nothing but jieba, which only the tests use."""
+    assert f"Programming Language :: Python :: {version}" in PYPROJECT["project"]["classifiers"]
+    wanted = ["--python-version", version, "--python-platform", "x86_64-manylinux_2_28"]
+    wheels = ["--only-binary", ":all:", "--no-binary", "jieba"]
+    command = [Path(sys.executable).with_name("uv"), "pip", "compile", "--quiet", "pyproject.toml", "--extra", "dev"]
+    done = subprocess.run([*command, "--extra", "explain", *wanted, *wheels], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_torch_is_needed_for_text_alone() -> None:
