@@ -147,8 +147,8 @@ class Folder:
         if not ahead:
             return states
         for places in _portions(ahead):
-            entries = await self._journal.entries({user_ids[place]: 0 for place in places})
-            past = await self._workers.run(_n_facts(entries), _past, entries, as_of)
+            entries = await self._journal.history([user_ids[place] for place in places], before=as_of)
+            past = await self._workers.run(_n_facts(entries), _past, entries)
             for place in places:
                 encoded[place] = past.get(user_ids[place], _NOTHING.encoded)
         return await self._workers.run(len(encoded), UserStates.decode, encoded)
@@ -208,15 +208,14 @@ def _folded_one(user_id: str, base: StoredState, added: Sequence[Entry]) -> Stat
     return StateUpdate(user_id, state.encode(), added[-1].seq, expected_seq=base.applied_seq)
 
 
-def _past(entries: Mapping[str, Sequence[Entry]], as_of: int) -> dict[str, bytes]:
-    """Encoded states of what happened before ``as_of``; a profile is no happening and holds for all time.
+def _past(entries: Mapping[str, Sequence[Entry]]) -> dict[str, bytes]:
+    """Encoded states of histories; a profile is no happening and holds for all time.
 
     Users whose facts can't be folded are left out.
     """
-    past = {user_id: attempt(_past_one, own, as_of) for user_id, own in entries.items()}
+    past = {user_id: attempt(_past_one, own) for user_id, own in entries.items()}
     return {user_id: one for user_id, one in past.items() if isinstance(one, bytes)}
 
 
-def _past_one(entries: Sequence[Entry], as_of: int) -> bytes:
-    before = (one for one in entries if one.type == FactType.PROFILE or one.occurred_at < as_of)
-    return fold(UserState(), [*before]).encode()
+def _past_one(history: Sequence[Entry]) -> bytes:
+    return fold(UserState(), history).encode()

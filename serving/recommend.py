@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -134,9 +134,14 @@ class Recommending:
         recommendation_id = uuid4().hex
         chance = random.Random(recommendation_id)
         arm = EXPLORE if on_record and chance.random() < self._rules.explore_share else EXPLOIT
-        wanted = _wanted(live.catalogue, asked, known, history, session, now, chance if arm == EXPLORE else None)
         scorer, rules = live.model.scorer.scorer, self._rules
-        feed = await self._workers.run(MANY_USERS, make_feed, scorer, live.catalogue, wanted, rules)
+
+        def made() -> list[FeedNote]:  # also what is asked: of many hides it takes milliseconds
+            explore = chance if arm == EXPLORE else None
+            wanted = _wanted(live.catalogue, asked, known, history, session, now, explore)
+            return make_feed(scorer, live.catalogue, wanted, rules)
+
+        feed = await self._workers.run(MANY_USERS, made)
         shown = await self._shown(scorer, live.catalogue, feed, known, history)
         if on_record and known.is_personal:  # else an event that names the feed would say whose it was
             self._record(live.model, asked, recommendation_id, arm, now, shown)
@@ -264,7 +269,7 @@ def _wanted(
         n=asked.limit,
         now=now,
         history=catalogue.numbers([*history]),
-        not_again=catalogue.numbers(_distinct(seen, hidden, asked.exclude, session.shown)),
+        not_again=catalogue.numbers([*seen, *hidden, *asked.exclude, *session.shown]),
         hidden_authors=[code for one in authors if (code := catalogue.author_code(one)) >= 0],
         context=None if asked.context_note_id is None else catalogue.number(asked.context_note_id),
         category=None if asked.category is None else catalogue.category_code(asked.category),
@@ -272,10 +277,6 @@ def _wanted(
         recent=catalogue.numbers(session.shown[-50:]),
         explore=None if chance is None else np.random.default_rng(chance.getrandbits(64)),
     )
-
-
-def _distinct(*note_ids: Iterable[str]) -> list[str]:
-    return [*dict.fromkeys(one for some in note_ids for one in some)]
 
 
 def _fallback(known: _Known, history: Mapping[str, NoteEvent], numbers: Histories) -> str:

@@ -24,6 +24,10 @@ class Database(Protocol):
         """The result of a job that only reads; ``many`` where that may be more than a few rows."""
         ...
 
+    async def read_long(self, job: Job[T]) -> T:
+        """The result of a job that reads much, and for long; what is read meanwhile does not wait for it."""
+        ...
+
     async def scrub(self) -> None:
         """Leave nothing in the files of what was deleted, as far as this database can; StoreError if not now."""
         ...

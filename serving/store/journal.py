@@ -1,6 +1,6 @@
 """The journal: every fact about a user in the order it became known. It is the truth; states are made from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -135,6 +135,12 @@ class Journal(Protocol):
         """Per user, ascending: the entries above the ``seq`` given for that user; users without any are left out."""
         ...
 
+    async def history(self, user_ids: Collection[str], *, before: int) -> dict[str, list[Entry]]:
+        """Per user, ascending: what happened before an instant, and whatever is no event; many may be asked for, and
+        requests that read little don't wait for it.
+        """
+        ...
+
     async def note_events(self, user_id: str, *, before: int | None, limit: int) -> list[NoteEvent]:
         """The last ``limit`` that became known of a user's events on notes, ascending by when they happened.
 
@@ -142,8 +148,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def hides(self, user_id: str, *, before: int | None) -> list[Hide]:
-        """All that a user hid; with ``before``, what they hid before an instant."""
+    async def hides(self, user_id: str, *, before: int | None) -> Sequence[Hide]:
+        """All that a user hid; with ``before``, what they hid before an instant.
+
+        What was read of those who hid much is not read again.
+        """
         ...
 
     async def wishes(self, user_id: str) -> Wishes:

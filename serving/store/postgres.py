@@ -22,6 +22,7 @@ from serving.store.schema import migrate
 T = TypeVar("T")
 
 _N_READERS: Final = 5
+_N_LONG_READERS: Final = 2
 _OLDEST: Final = 120_000
 """The oldest server that serves, as ``server_version_num``."""
 _SERVER: Final = "SELECT current_setting('server_version_num'), current_setting('server_encoding')"
@@ -38,9 +39,12 @@ _DOWN: Final = (OSError, InterfaceError, PostgresError, TimeoutError)
 class PostgresDatabase:
     """A ``Database``. Several servers may share one: it orders their appends."""
 
-    def __init__(self, writing: AsyncEngine, reading: AsyncEngine, *, timeout_s: float) -> None:
+    def __init__(
+        self, writing: AsyncEngine, reading: AsyncEngine, reading_long: AsyncEngine, *, timeout_s: float
+    ) -> None:
         self._writing = writing
         self._reading = reading.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading_long = reading_long.execution_options(isolation_level="AUTOCOMMIT")
         self._timeout_s = timeout_s
         self._writer = GroupWriter(self._transaction, timeout_s=timeout_s)
 
@@ -63,8 +67,15 @@ class PostgresDatabase:
 
     async def read(self, job: Job[T], *, many: bool) -> T:
         """See ``Database``."""
+        return await self._read(self._reading, job)
+
+    async def read_long(self, job: Job[T]) -> T:
+        """See ``Database``."""
+        return await self._read(self._reading_long, job)
+
+    async def _read(self, engine: AsyncEngine, job: Job[T]) -> T:
         try:
-            async with asyncio.timeout(self._timeout_s), self._reading.connect() as connection:
+            async with asyncio.timeout(self._timeout_s), engine.connect() as connection:
                 return await connection.run_sync(job)
         except (SQLAlchemyError, *_DOWN) as error:
             raise StoreError("the database can't be read") from error
@@ -75,7 +86,7 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Finish what is being written, then let the connections go."""
         await self._writer.close()
-        for engine in (self._writing, self._reading):
+        for engine in (self._writing, self._reading, self._reading_long):
             await engine.dispose()
 
 
@@ -84,8 +95,9 @@ async def open_postgres(url: str, *, timeout_s: float) -> AsyncIterator[Postgres
     """The database, migrated where needed."""
     writing = _engine(_driver_url(url), timeout_s, n_connections=1, to="read-write")
     reading = _engine(_driver_url(url), timeout_s, n_connections=_N_READERS, to="primary")
+    reading_long = _engine(_driver_url(url), timeout_s, n_connections=_N_LONG_READERS, to="primary")
     failovers = Failovers()
-    for engine in (writing, reading):
+    for engine in (writing, reading, reading_long):
         failovers.watch(engine.sync_engine)
     try:
         await _require_sessions(writing, reading)
@@ -93,10 +105,10 @@ async def open_postgres(url: str, *, timeout_s: float) -> AsyncIterator[Postgres
             await connection.run_sync(_require_fit)
             await connection.run_sync(_migrate)
     except (SQLAlchemyError, StoreError, TypeError, *_DOWN) as error:  # TypeError: an option that the driver lacks
-        for engine in (writing, reading):
+        for engine in (writing, reading, reading_long):
             await engine.dispose()
         raise UnfitStoreError(f"the PostgreSQL journal can't be opened: {_reason(error)}") from error
-    database = PostgresDatabase(writing, reading, timeout_s=timeout_s)
+    database = PostgresDatabase(writing, reading, reading_long, timeout_s=timeout_s)
     try:
         yield database
     finally:

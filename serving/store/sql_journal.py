@@ -1,7 +1,7 @@
 """The journal in SQL, on SQLite and PostgreSQL alike."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Function,
+    Row,
     Select,
     Text,
     and_,
@@ -29,9 +30,10 @@ from sqlalchemy import (
 from serving.store.database import Database
 from serving.store.journal import AppendStatus, Entry, Fact, FactType, Hide, JournalHeld, NoteEvent, Touched, Wishes
 from serving.store.sql_erasures import erased_among
+from serving.store.sql_hides import SqlHides
 from serving.store.sql_profiles import with_flags_kept
 from serving.store.sql_recommendation_counts import recounted
-from serving.store.sql_recommending import hides, note_events, wishes
+from serving.store.sql_recommending import note_events, wishes
 from serving.store.sql_retention import RETIRED_BEFORE, end_of_page, has_retirable, retire
 from serving.store.sql_sequence import LAST_SEQ, add_facts, lock_journal
 from serving.store.sql_user_facts import erase_some, held_of
@@ -76,6 +78,8 @@ _ENTRIES: Final = {
     "sqlite": _entries(func.json_each(_AFTER)),
     "postgresql": _entries(func.json_each_text(cast(_AFTER, JSON))),
 }
+_IS_PAST: Final = or_(FACTS.c.occurred_at < bindparam("before", type_=BigInteger), FACTS.c.type != FactType.EVENT)
+_HISTORY: Final = {dialect: entries.where(_IS_PAST) for dialect, entries in _ENTRIES.items()}
 _TOUCHED: Final = select(FACTS.c.user_id, FACTS.c.seq).where(FACTS.c.seq > bindparam("after")).order_by(FACTS.c.seq)
 
 _LATER: Final = FACTS.alias("later")
@@ -99,6 +103,7 @@ class SqlJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._hides = SqlHides(database)
 
     async def append(self, facts: Sequence[Fact]) -> list[AppendStatus]:
         """See ``Journal``."""
@@ -111,15 +116,23 @@ class SqlJournal:
             lambda connection: connection.execute(_ENTRIES[connection.dialect.name], parameters).all(),
             many=len(after) >= MANY_USERS or not all(after.values()),  # a whole log may be long
         )
-        return {user_id: [Entry._make(row[1:]) for row in own] for user_id, own in groupby(rows, itemgetter(0))}
+        return _by_user(rows)
+
+    async def history(self, user_ids: Collection[str], *, before: int) -> dict[str, list[Entry]]:
+        """See ``Journal``."""
+        parameters = {"after": json.dumps(dict.fromkeys(user_ids, 0)), "before": before}
+        rows = await self._database.read_long(
+            lambda there: there.execute(_HISTORY[there.dialect.name], parameters).all()
+        )
+        return _by_user(rows)
 
     async def note_events(self, user_id: str, *, before: int | None, limit: int) -> list[NoteEvent]:
         """See ``Journal``."""
         return await self._database.read(lambda there: note_events(there, user_id, before, limit), many=False)
 
-    async def hides(self, user_id: str, *, before: int | None) -> list[Hide]:
+    async def hides(self, user_id: str, *, before: int | None) -> Sequence[Hide]:
         """See ``Journal``."""
-        return await self._database.read(lambda connection: hides(connection, user_id, before), many=False)
+        return await (self._hides.of(user_id) if before is None else self._hides.past(user_id, before=before))
 
     async def wishes(self, user_id: str) -> Wishes:
         """See ``Journal``."""
@@ -157,6 +170,7 @@ class SqlJournal:
 
     async def erase(self, user_id: str) -> None:
         """See ``Journal``."""
+        self._hides.forget(user_id)
         while await self._database.write(lambda connection: erase_some(connection, user_id)):
             pass
         await self._database.scrub()
@@ -164,20 +178,24 @@ class SqlJournal:
     async def page(self, after: int, *, limit: int) -> list[tuple[int, Fact]]:
         """See ``Journal``."""
         page, parameters = _STILL_TRUE.limit(limit), {"after": after}
-        rows = await self._database.read(lambda connection: connection.execute(page, parameters).all(), many=True)
+        rows = await self._database.read_long(lambda connection: connection.execute(page, parameters).all())
         return [(seq, Fact._make(fields)) for seq, *fields in rows]
 
     async def retire(self, after: int, *, before: int, at: int, limit: int) -> int | None:
         """See ``Journal``."""
-        read, write = self._database.read, self._database.write
-        reached = await read(lambda there: end_of_page(there, after, before=before, limit=limit), many=True)
-        if reached and await read(lambda there: has_retirable(there, after, reached, before=before), many=True):
+        read, write = self._database.read_long, self._database.write
+        reached = await read(lambda there: end_of_page(there, after, before=before, limit=limit))
+        if reached and await read(lambda there: has_retirable(there, after, reached, before=before)):
             await write(lambda here: retire(here, after, reached, before=before, at=at))
         return reached
 
     async def retired_before(self) -> int:
         """See ``Journal``."""
         return await self._database.read(lambda there: there.execute(RETIRED_BEFORE).scalar() or 0, many=False)
+
+
+def _by_user(rows: Sequence[Row[Any]]) -> dict[str, list[Entry]]:
+    return {user_id: [Entry._make(row[1:]) for row in own] for user_id, own in groupby(rows, itemgetter(0))}
 
 
 def _append(connection: Connection, facts: Sequence[Fact]) -> list[AppendStatus]:

@@ -78,7 +78,7 @@ class SqlKpis:
 
     async def notes(self) -> NoteCounts:
         """See ``KpiStore``."""
-        return await self._database.read(_notes, many=True)
+        return await self._database.read_long(_notes)
 
     async def rolled_at(self) -> int | None:
         """See ``KpiStore``."""

@@ -30,14 +30,14 @@ class SqlRecommendations:
 
     async def rates(self, by: By, *, since: int, before: int) -> list[Rate]:
         """See ``RecommendationLog``."""
-        return await self._database.read(lambda there: rates(there, by, since=since, before=before), many=True)
+        return await self._database.read_long(lambda there: rates(there, by, since=since, before=before))
 
     async def page(self, after: tuple[str, int], *, limit: int) -> list[Recommendation]:
         """See ``RecommendationLog``."""
         statement = (
             select(RECOMMENDATIONS).where(tuple_(*after) < _KEY).order_by(_C.recommendation_id, _C.place).limit(limit)
         )
-        rows = await self._database.read(lambda connection: connection.execute(statement).all(), many=True)
+        rows = await self._database.read_long(lambda connection: connection.execute(statement).all())
         return [Recommendation(**row._mapping) for row in rows]
 
     async def retire(self, before: int, *, limit: int) -> int:

@@ -3,10 +3,10 @@
 import json
 from typing import Final
 
-from sqlalchemy import BindParameter, Connection, Text, bindparam, or_, select
+from sqlalchemy import BindParameter, Connection, Text, bindparam, select
 
-from serving.store.journal import FactType, Hide, NoteEvent, Wishes
-from serving.store.tables import FACTS, IS_HIDE, IS_WISH
+from serving.store.journal import FactType, NoteEvent, Wishes
+from serving.store.tables import FACTS, IS_WISH
 
 _C: Final = FACTS.c
 _USER: Final[BindParameter[str]] = bindparam("user", type_=Text)
@@ -14,11 +14,6 @@ _NOTE_EVENTS: Final = (
     select(_C.event, _C.note_id, _C.occurred_at)
     .where(_C.user_id == _USER, _C.type == FactType.EVENT, _C.note_id.is_not(None))
     .order_by(_C.seq.desc())
-)
-_HIDES: Final = (
-    select(_C.note_id, _C.target_user_id)
-    .where(_C.user_id == _USER, IS_HIDE, or_(_C.note_id.is_not(None), _C.target_user_id.is_not(None)))
-    .order_by(_C.seq)
 )
 _WISHES: Final = (
     select(_C.type, _C.occurred_at, _C.body)
@@ -32,12 +27,6 @@ def note_events(connection: Connection, user_id: str, before: int | None, limit:
     page = _NOTE_EVENTS if before is None else _NOTE_EVENTS.where(_C.occurred_at < before)
     rows = connection.execute(page.limit(limit), {"user": user_id}).all()
     return sorted((NoteEvent._make(row) for row in reversed(rows)), key=lambda one: one.occurred_at)
-
-
-def hides(connection: Connection, user_id: str, before: int | None) -> list[Hide]:
-    """See ``Journal.hides``."""
-    asked = _HIDES if before is None else _HIDES.where(_C.occurred_at < before)
-    return [Hide._make(row) for row in connection.execute(asked, {"user": user_id})]
 
 
 def wishes(connection: Connection, user_id: str) -> Wishes:

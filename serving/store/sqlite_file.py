@@ -39,7 +39,7 @@ class SqliteFile:
         try:
             with self._writing.begin() as connection:
                 migrate(connection)
-            self._here, self._there = self._engine.connect(), self._engine.connect()
+            self._here, self._there, self._aside = (self._engine.connect() for _ in range(3))
         except UnfitStoreError as error:
             raise UnfitStoreError(f"{path} can't be opened: {error}") from error
         except SQLAlchemyError as error:
@@ -48,6 +48,7 @@ class SqliteFile:
         self._thread = ThreadPoolExecutor(1, "sqlite-writer")
         self._writer = GroupWriter(self._transaction, timeout_s=timeout_s)
         self._reader = ThreadPoolExecutor(1, "sqlite-reader")
+        self._long_reader = ThreadPoolExecutor(1, "sqlite-long-reader")
 
     async def write(self, job: Job[T]) -> T:
         """See ``Database``."""
@@ -74,12 +75,15 @@ class SqliteFile:
         A few rows take microseconds, less than changing threads, and are read right here on the event loop; ``many``
         on a thread of their own.
         """
-        try:
+        with _readable():
             if many:
                 return await asyncio.get_running_loop().run_in_executor(self._reader, job, self._there)
             return job(self._here)
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError("the database can't be read") from error
+
+    async def read_long(self, job: Job[T]) -> T:
+        """See ``Database``."""
+        with _readable():
+            return await asyncio.get_running_loop().run_in_executor(self._long_reader, job, self._aside)
 
     async def scrub(self) -> None:
         """See ``Database``: deleted rows are overwritten with zeros; here the log of old pages is emptied too."""
@@ -95,9 +99,9 @@ class SqliteFile:
     async def close(self) -> None:
         """Finish what is being written and read, then let go of the file."""
         await self._writer.close()
-        for thread in (self._thread, self._reader):
+        for thread in (self._thread, self._reader, self._long_reader):
             thread.shutdown()
-        for connection in (self._here, self._there):
+        for connection in (self._here, self._there, self._aside):
             connection.close()
         for engine in (self._writing, self._engine):
             engine.dispose()
@@ -162,6 +166,14 @@ def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreError("the database can't be read") from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """States follow the journal exactly once, through races and crashes."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -271,3 +272,25 @@ async def test_a_folder_is_level_from_its_first_repair_until_a_fold_fails(journa
     folder._states = states
     await folder.repair()
     assert folder.is_level
+
+
+async def test_what_reads_long_holds_nobody_up_who_reads_many(sqlite):
+    end = threading.Event()
+    long = asyncio.create_task(sqlite.read_long(lambda _: end.wait(30)))
+    await asyncio.sleep(0)  # it is under way
+    assert await sqlite.read(lambda there: there.exec_driver_sql("SELECT 1").scalar(), many=True) == 1
+    assert not long.done()
+    end.set()
+    assert await long
+
+
+async def test_a_history_is_what_happened_before_and_every_profile(journal):
+    profile = Fact(FactType.PROFILE, "u", 9, 9, body="{}")
+    events = [
+        Fact(FactType.EVENT, user, at, at, event_id=f"{user}{at}", event="open") for user in "uv" for at in (3, 5)
+    ]
+    await journal.append([*events, profile])
+    history = await journal.history(["u", "v", "nobody"], before=5)
+    assert {user: [(one.seq, one.occurred_at) for one in own] for user, own in history.items()} == {
+        "u": [(1, 3), (5, 9)], "v": [(3, 3)],
+    }  # fmt: skip

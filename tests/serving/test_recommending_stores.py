@@ -12,6 +12,7 @@ from serving.store.notes import Note
 from serving.store.recommendations import Rate, Recommendation, RecommendationsHeld
 from serving.store.sql_catalogue import SqlCatalogue
 from serving.store.sql_erasures import SqlErasures
+from serving.store.sql_journal import SqlJournal
 from serving.store.sql_notes import SqlNotes
 from serving.store.sql_recommendations import SqlRecommendations
 
@@ -165,3 +166,41 @@ async def test_what_was_recommended_is_exported_in_the_contract(journal, log, tm
     exported = Dataset(tmp_path / "out", now=6_000_000).connection
     rows = exported.execute("SELECT recommendation_id, place, user_id, propensity FROM recommendations").fetchall()
     assert rows == [("r1", 0, "u", 0.5)]
+
+
+def hide(number, user_id="u"):
+    return event(f"{user_id}{number}", "hide", f"h{number}", user_id=user_id)
+
+
+async def test_of_many_hides_only_new_ones_are_read_again(database, journal):
+    await journal.append([hide(number) for number in range(500)])
+    first = await journal.hides("u", before=None)
+    assert first == [Hide(f"h{number}", None) for number in range(500)]
+    assert all(
+        one is two for one, two in zip(await journal.hides("u", before=None), first, strict=True)
+    )  # not read again
+    await SqlJournal(database).append([hide(number) for number in range(500, 800)])  # by another server
+    more = await journal.hides("u", before=None)
+    assert more == [Hide(f"h{number}", None) for number in range(800)]
+    assert more[0] is first[0]
+
+
+async def test_hides_that_went_with_their_user_are_hidden_no_more(database, journal):
+    await journal.append([hide(number) for number in range(300)])
+    assert len(await journal.hides("u", before=None)) == 300
+    await SqlJournal(database).erase("u")  # by another server
+    assert await journal.hides("u", before=None) == []
+    await journal.append([hide(number) for number in range(300, 310)])
+    assert await journal.hides("u", before=None) == [Hide(f"h{number}", None) for number in range(300, 310)]
+
+
+@pytest.mark.slow
+async def test_the_hides_of_many_users_are_not_kept_for_ever(journal):
+    for user_id in ("a", "b"):
+        for start in range(0, 150_000, 30_000):
+            await journal.append([hide(number, user_id) for number in range(start, start + 30_000)])
+    first = await journal.hides("a", before=None)
+    assert len(await journal.hides("b", before=None)) == 150_000
+    again = await journal.hides("a", before=None)
+    assert again == first
+    assert again[0] is not first[0]
