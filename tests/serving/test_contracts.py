@@ -81,6 +81,7 @@ HARD_TO_SAY = {
     "/v1/feedback": "an exposure or a click names a note, a hide a note or an author",
     "/v1/kpis": "a segment must be one, and the stretch of time no longer than what is kept",
     "/v1/actions:assign": "a batch's id must not name other users",
+    "/v1/audit": "a cursor must be one that was given",
     "/v1/reviews": "a cursor must be one that was given",
     "/v1/reviews:claim": "a reviewer must be known",
     "/v1/reviews/{review_id}": "a review must be there",

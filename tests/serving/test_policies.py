@@ -266,8 +266,8 @@ def test_what_a_profile_says_counts_at_once(client, score, send, event):
     assert told() == ("active", [], False)
     assert told(n_followers=20_000) == ("head_creator", ["dedicated_service"], False)
     assert told(n_followers=20_000, is_minor=True) == ("head_creator", [], True)
-    assert told(n_followers=20_000, personalisation_opt_out=True) == ("head_creator", [], True)
-    assert told(n_followers=1_000) == ("koc", ["traffic_support"], False)
+    assert told(n_followers=20_000, is_minor=False, personalisation_opt_out=True) == ("head_creator", [], True)
+    assert told(n_followers=1_000, personalisation_opt_out=False) == ("koc", ["traffic_support"], False)
 
 
 def test_the_churn_warning_is_by_the_longest_horizon_whichever_was_asked_for(client, score, send, event):

@@ -258,13 +258,13 @@ async def test_an_erasure_is_pending_until_it_is_finished_and_dated_by_its_begin
     assert await log.begin("u", 10) == 7
 
 
-async def test_a_salt_is_a_deployments_own(sqlite, postgres_database):
-    salts = [
+async def test_salts_are_a_deployments_own(sqlite, postgres_database):
+    ours, theirs = [
         await database.read(lambda connection: connection.scalars(select(SALTS.c.salt)).all(), many=True)
         for database in (sqlite, postgres_database)
     ]
-    assert [len(one) for [one] in salts] == [32, 32]
-    assert salts[0] != salts[1]
+    assert [len(one) for one in (*ours, *theirs)] == [32] * 4  # of tombstones and of devices
+    assert len({*ours, *theirs}) == 4
 
 
 async def test_of_an_erased_user_no_state_is_left(states):

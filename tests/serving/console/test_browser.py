@@ -127,6 +127,7 @@ def test_ten_reviews_by_keyboard_as_the_screen_says(site, open_page):
     page.get_by_label("说明（可选）").fill("5 条以内")
     expect(page.get_by_text("今天已审 9 条")).to_be_visible()  # what is typed decides nothing
     page.get_by_role("article").click()
+    ready.wait_for()
     page.keyboard.press("1")
     expect(page.get_by_text("没有等待审核的笔记")).to_be_visible()
     assert len(site.reviews("decided")) == 10
