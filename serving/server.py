@@ -11,7 +11,7 @@ from serving.protocol import Bounds, bounded
 from serving.settings import Settings
 
 _DRAIN_S: Final = 10
-_IDLE_S: Final = 5
+IDLE_S: Final = 5
 """How long a connection may stay between two requests."""
 _OTHER_FILES: Final = 256
 """Files and connections to stores that a server opens beside its callers' connections."""
@@ -35,7 +35,7 @@ def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
         access_log=False,
         proxy_headers=False,  # nothing here asks where a request came from
         server_header=False,
-        timeout_keep_alive=_IDLE_S,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=_DRAIN_S,
     )
     return uvicorn.Server(config)
