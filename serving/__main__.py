@@ -19,6 +19,7 @@ from models.pointer import pointer_path
 from serving.acting import Actor, ActorKind, acting
 from serving.app import create_app
 from serving.audit import AuditLog
+from serving.backup_commands import add_backup_commands
 from serving.errors import ServingError
 from serving.export import export_events
 from serving.export_labels import export_labels
@@ -202,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list-keys", help="list the keys that are kept, without what opens anything")
     listing.set_defaults(command=list_keys)
     add_reviewer_commands(commands)
+    add_backup_commands(commands)
     rebuild = commands.add_parser("rebuild-state", help="make every state anew from the journal; servers may run")
     rebuild.set_defaults(command=_rebuild_state)
     notes = commands.add_parser("score-notes", help="score all notes anew, for the lists; servers may run")

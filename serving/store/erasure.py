@@ -4,6 +4,7 @@ Each store beside this one has two methods more: ``held(user_id)`` gives all tha
 nothing, and ``erase(user_id)`` leaves nothing of them. Erasing again changes nothing.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -13,6 +14,13 @@ class Erasable(Protocol):
     async def erase(self, user_id: str) -> None:
         """Leave nothing of a user, in bounded steps; StoreError when the store can't do it now."""
         ...
+
+
+class Tombstone(NamedTuple):
+    """An erased user as a salted hash, and since when they are."""
+
+    user_hash: str
+    erased_at: int
 
 
 class PendingErasure(NamedTuple):
@@ -37,6 +45,22 @@ class ErasureLog(Protocol):
 
     async def begin(self, user_id: str, at: int) -> int:
         """Set the tombstone: from here on the journal takes nothing of this user; the instant it was first set."""
+        ...
+
+    async def tombstones(self) -> list[Tombstone]:
+        """Every one."""
+        ...
+
+    async def set_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """Set those that are not there yet."""
+        ...
+
+    async def deployment(self) -> str:
+        """What is the same in every copy of this journal and in no other: tombstones mean something there alone."""
+        ...
+
+    def held_though_erased(self) -> AsyncIterator[str]:
+        """Users with a tombstone of whom something is held, some more than once."""
         ...
 
     async def pending(self, *, at: int, limit: int) -> list["PendingErasure"]:

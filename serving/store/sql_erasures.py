@@ -5,7 +5,8 @@ so nothing can come after the tombstone.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -27,10 +28,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.store.audit import Action, NewEntry, Target, TargetKind, entry
 from serving.store.database import Database
-from serving.store.erasure import ErasureBacklog, PendingErasure
+from serving.store.erasure import ErasureBacklog, PendingErasure, Tombstone
 from serving.store.sql_audit import write_down
 from serving.store.sql_salts import salted_hash
 from serving.store.sql_sequence import lock_journal
+from serving.store.sql_tombstones import users_held
 from serving.store.tables import PENDING_ERASURES, TOMBSTONES
 
 
@@ -72,6 +74,28 @@ class SqlErasures:
         """See ``ErasureLog``."""
         erased = entry(Action.USER_ERASE, Target(TargetKind.USER, user_id), at=at)
         return await self._database.write(lambda connection: _begin(connection, user_id, at, erased))
+
+    async def tombstones(self) -> list[Tombstone]:
+        """See ``ErasureLog``."""
+        every = select(TOMBSTONES.c.user_hash, TOMBSTONES.c.erased_at).order_by(TOMBSTONES.c.user_hash)
+        rows = await self._database.read(lambda connection: connection.execute(every).all(), many=True)
+        return [Tombstone._make(row) for row in rows]
+
+    async def set_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """See ``ErasureLog``."""
+        rows = [one._asdict() for one in tombstones]
+        if rows:
+            await self._database.write(lambda connection: connection.execute(insert_new(connection, TOMBSTONES), rows))
+
+    async def deployment(self) -> str:
+        """See ``ErasureLog``."""
+        return await self._database.read(lambda connection: salted_hash(connection, ""), many=False)
+
+    async def held_though_erased(self) -> AsyncIterator[str]:
+        """See ``ErasureLog``."""
+        async for page in users_held(self._database):
+            for user_id in await self._database.read(partial(erased_among, user_ids=page), many=True):
+                yield user_id
 
     async def pending(self, *, at: int, limit: int) -> list[PendingErasure]:
         """See ``ErasureLog``."""
