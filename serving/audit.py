@@ -1,7 +1,7 @@
 """The audit log 审计日志: puts on record what no store writes down itself, and reads what is there."""
 
 from serving.instants import Clock
-from serving.store.audit import Action, AuditEntry, AuditQuery, AuditStore, Outcome, Target, TargetKind, entry
+from serving.store.audit import Action, ActionOutcome, AuditEntry, AuditQuery, AuditStore, Target, TargetKind, entry
 
 
 class AuditLog:
@@ -12,7 +12,7 @@ class AuditLog:
         self._clock = clock
 
     async def record(
-        self, action: Action, target: Target | None, *, outcome: Outcome = Outcome.DONE, detail: str = ""
+        self, action: Action, target: Target | None, *, outcome: ActionOutcome = ActionOutcome.DONE, detail: str = ""
     ) -> None:
         """Write down what whoever acts now does."""
         await self._store.add(entry(action, target, at=self._clock(), outcome=outcome, detail=detail))

@@ -10,7 +10,7 @@ from serving.acting import ActorKind
 from serving.console.pages import Page, Pages
 from serving.cursor import BY_NUMBER, read_cursor, write_cursor
 from serving.errors import InvalidError
-from serving.store.audit import Action, AuditQuery, Outcome, TargetKind
+from serving.store.audit import Action, ActionOutcome, AuditQuery, TargetKind
 from serving.store.reviewers import Permission
 
 PAGES: Final = Pages()
@@ -29,7 +29,7 @@ async def show_audit(page: Page) -> Response:
         actor=page.asked("actor") or None,
         target_kind=_one_of(page, "target_kind", TargetKind),
         target=page.asked("target") or None,
-        outcome=_one_of(page, "outcome", Outcome),
+        outcome=_one_of(page, "outcome", ActionOutcome),
     )
     cursor = page.asked("cursor")
     before_no = read_cursor(query, cursor, BY_NUMBER)[0] if cursor else None
@@ -46,7 +46,7 @@ async def show_audit(page: Page) -> Response:
         people=people,
         actions=list(Action),
         kinds=list(ActorKind),
-        outcomes=list(Outcome),
+        outcomes=list(ActionOutcome),
     )
 
 

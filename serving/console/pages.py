@@ -26,7 +26,7 @@ from serving.deps import Services, act_in, services_of
 from serving.errors import ForbiddenError, InvalidError, NotFoundError, ServingError, known_error
 from serving.middleware import call_of
 from serving.paths import path_of, unescaped
-from serving.store.audit import Action, Outcome, Target, TargetKind
+from serving.store.audit import Action, ActionOutcome, Target, TargetKind
 from serving.store.reviewers import Permission, Reviewer
 
 LANGUAGE_COOKIE: Final = "mingjian_language"
@@ -126,7 +126,7 @@ async def _answer(request: Request, handler: Handler, needs: Permission) -> Resp
         act_in(request, ActorKind.PERSON, page.who.reviewer_id)
         if not page.may(needs):
             template = Target(TargetKind.PAGE, request.scope["route"].path)
-            await services.audit.record(Action.PAGE_REFUSE, template, outcome=Outcome.REFUSED)
+            await services.audit.record(Action.PAGE_REFUSE, template, outcome=ActionOutcome.REFUSED)
             raise ForbiddenError(said.say("您的角色无权查看此页"))
         return await handler(page)
     except (ServingError, HTTPException) as error:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from serving.acting import ActorKind
 from serving.instants import to_us
 from serving.schemas.base import Answer, Body, Id, Instant, Text
-from serving.store.audit import Action, AuditQuery, Outcome, TargetKind
+from serving.store.audit import Action, ActionOutcome, AuditQuery, TargetKind
 
 MAX_ENTRIES: Final = 100
 
@@ -21,7 +21,7 @@ class WantedEntries(Body):
     actor: Id | None = Field(None, description="A key's label, a person's pseudonym, an account of the machine.")
     target_kind: TargetKind | None = None
     target: Id | None = Field(None, description="As entries name it: a user by their pseudonym.")
-    outcome: Outcome | None = None
+    outcome: ActionOutcome | None = None
     since: Instant | None = Field(None, description="Then or later.")
     before: Instant | None = Field(None, description="Before then.")
     limit: Annotated[int, Field(ge=1, le=MAX_ENTRIES)] = MAX_ENTRIES
@@ -43,7 +43,7 @@ class AuditEntryOut(BaseModel):
     action: Action
     target_kind: TargetKind | None
     target: str | None
-    outcome: Outcome
+    outcome: ActionOutcome
     detail: str
     address: str | None
     request_id: str | None = Field(description="Of the request that did it.")

@@ -33,7 +33,7 @@ class Action(StrEnum):
     MODEL_REFUSE = "model.refuse"
 
 
-class Outcome(StrEnum):
+class ActionOutcome(StrEnum):
     """What came of it."""
 
     DONE = "done"
@@ -69,7 +69,7 @@ class NewEntry(NamedTuple):
     actor: Actor
     action: Action
     target: Target | None
-    outcome: Outcome
+    outcome: ActionOutcome
     detail: str
 
 
@@ -83,7 +83,7 @@ class AuditEntry(NamedTuple):
     action: Action
     target_kind: TargetKind | None
     target: str | None
-    outcome: Outcome
+    outcome: ActionOutcome
     detail: str
     address: str | None
     request_id: str | None
@@ -103,7 +103,7 @@ class AuditQuery(NamedTuple):
 
 
 def entry(
-    action: Action, target: Target | None, *, at: int, outcome: Outcome = Outcome.DONE, detail: str = ""
+    action: Action, target: Target | None, *, at: int, outcome: ActionOutcome = ActionOutcome.DONE, detail: str = ""
 ) -> NewEntry:
     """What whoever acts now does."""
     return NewEntry(at, actor(), action, target, outcome, detail)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
 from serving.acting import ActorKind
-from serving.store.audit import Action, AuditEntry, AuditQuery, NewEntry, Outcome, Target, TargetKind
+from serving.store.audit import Action, ActionOutcome, AuditEntry, AuditQuery, NewEntry, Target, TargetKind
 from serving.store.database import Database
 from serving.store.desk_tables import AUDIT_LOG
 from serving.store.sql_salts import salted_hash
@@ -77,5 +77,5 @@ def _entry(row: Row[Any]) -> AuditEntry:
         actor_kind=ActorKind(row.actor_kind),
         action=Action(row.action),
         target_kind=row.target_kind and TargetKind(row.target_kind),
-        outcome=Outcome(row.outcome),
+        outcome=ActionOutcome(row.outcome),
     )

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Row, insert, select
 
 from serving.acting import Actor, actor
-from serving.store.audit import Action, NewEntry, Outcome, Target, TargetKind
+from serving.store.audit import Action, ActionOutcome, NewEntry, Target, TargetKind
 from serving.store.database import Database
 from serving.store.policies import Deed, InForce, PolicyChange, Role, StoredPolicy, What
 from serving.store.sql_audit import write_down
@@ -128,7 +128,7 @@ def _write_down(
     row = {"changed_at": deed.at, "who": deed.who, "what": what, "role": role, "why": deed.why}
     connection.execute(insert(POLICY_CHANGES), row | {"before": before, "after": after})
     target = Target(TargetKind.POLICY, after) if after else None
-    write_down(connection, NewEntry(deed.at, change.by, _ACTIONS[what], target, Outcome.DONE, ""))
+    write_down(connection, NewEntry(deed.at, change.by, _ACTIONS[what], target, ActionOutcome.DONE, ""))
 
 
 def _change(row: Row[Any]) -> PolicyChange:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Text, bindparam, delete, exists, insert, or_, select, update
 
-from serving.store.audit import Action, NewEntry, Outcome, Target, TargetKind, entry
+from serving.store.audit import Action, ActionOutcome, NewEntry, Target, TargetKind, entry
 from serving.store.database import Database
 from serving.store.desk_tables import REVIEWER_SESSIONS, REVIEWERS
 from serving.store.reviewers import Reviewer, ReviewerSession, Role
@@ -85,7 +85,7 @@ class SqlReviewers:
     async def refuse(self, reviewer_id: str | None, *, at: int) -> None:
         """See ``ReviewerStore``."""
         whose = reviewer_id and _person(reviewer_id)
-        told = entry(Action.SIGN_IN, whose or None, at=at, outcome=Outcome.REFUSED)
+        told = entry(Action.SIGN_IN, whose or None, at=at, outcome=ActionOutcome.REFUSED)
         await self._database.write(lambda connection: write_down(connection, told))
 
     async def session(self, session_hash: str) -> tuple[ReviewerSession, Reviewer] | None:

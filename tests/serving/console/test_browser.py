@@ -97,6 +97,7 @@ def open_page(browser, site):
             page.get_by_label("密码").fill(PASSWORD)
             page.get_by_role("button", name="登录").click()
             expect(page.get_by_role("heading", name="审核台")).to_be_visible()
+            page.wait_for_load_state()  # a key that is hit before the scripts are there says nothing
             return page
 
         yield opened
