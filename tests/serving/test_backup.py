@@ -12,6 +12,8 @@ from serving.__main__ import main
 from serving.store.sql_tombstones import USER_COLUMNS
 from serving.store.tables import METADATA
 
+pytestmark = pytest.mark.slow
+
 USERS = ["u1", "u2", "erased later"]
 
 

@@ -8,6 +8,8 @@ from pydantic import PostgresDsn, RedisDsn, Secret
 from serving.note_reading import MAX_ATTEMPTS
 from tests.serving.failing_graphs import WORD
 
+pytestmark = pytest.mark.slow
+
 SPAM = {"title": "微信", "body": "微信微信微信微信", "author_id": "ann"}
 FAILING = {"title": "买点", "body": f"又{WORD}了", "author_id": "ann"}
 
@@ -64,7 +66,6 @@ def test_notes_that_fail_starve_no_other_and_end_with_people(desk):
     require_all_seen(desk, n_failing=17)  # one more than are read in one go
 
 
-@pytest.mark.slow
 def test_many_notes_that_fail_starve_no_other_on_postgres_and_redis(world, elsewhere, eventually):
     world.registry.release_failing()
     with world.open(review_sample_share=0, required_models=frozenset(), **elsewhere) as client:

@@ -8,6 +8,8 @@ from pydantic import PostgresDsn, RedisDsn, Secret
 
 from tests.serving.test_faults import ingest, is_whole, opened, require_unavailable  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.slow
+
 
 def stores_of(client):
     answer = client.get("/readyz")

@@ -14,6 +14,8 @@ from pydantic import PostgresDsn, RedisDsn, Secret
 
 from serving.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 CREATE_KEY = ["create-key", "--scopes", "score", "--label", "x"]
 
 

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def change(world):

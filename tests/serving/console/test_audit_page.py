@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from serving.store.reviewers import Role
+
+pytestmark = pytest.mark.slow
 
 USER = "planted-secret-user"
 

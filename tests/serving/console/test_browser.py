@@ -17,7 +17,10 @@ from serving.reviewers import Reviewers
 from serving.store.reviewers import Role
 from serving.store.stores import open_stores
 
-pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config")  # what the OpenID provider calls of its library
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:get_jwt_config"),
+]  # what the OpenID provider calls of its library
 
 PASSWORD = "correct horse battery"
 PAGES = ["reviews", "queue", "users", "overview", "models", "policy", "people", "audit", "design"]
@@ -159,7 +162,6 @@ def test_a_key_that_is_held_or_tapped_fast_decides_one_note_alone(site, open_pag
 SIZES = [(1366, 650), (1280, 800), (1280, 720), (1024, 576), (853, 480), (640, 400), (390, 844)]
 
 
-@pytest.mark.slow
 def test_the_panel_never_hides_the_note(site, open_page):
     site.put("n", title="长", body="第一行\n" + "微信\n" * 200 + "最后一行")
     site.wait(1)
@@ -177,7 +179,6 @@ def test_the_panel_never_hides_the_note(site, open_page):
         assert body.evaluate("own => own.scrollHeight <= own.clientHeight"), (width, height)  # it scrolls with the page
 
 
-@pytest.mark.slow
 def test_two_reviewers_at_once_never_have_the_same_note(site, open_page):
     site.put("n0")
     site.wait(1)
@@ -200,7 +201,6 @@ def test_two_reviewers_at_once_never_have_the_same_note(site, open_page):
     assert decided["judgement"]["outcome"] == "overturn"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "body"),
     [
@@ -265,7 +265,6 @@ def test_a_session_that_ends_mid_decision_loses_nothing(site, open_page):
     assert site.reviews("decided")[0]["judgement"]["text"] == "写了很久的说明"
 
 
-@pytest.mark.slow
 def test_the_organisation_s_account_signs_in_and_loses_nothing_either(browser, world, listen, free_port, eventually):
     world.registry.release()
     world.registry.release_quality()
@@ -329,7 +328,6 @@ def filled(site):
     site.eventually(lambda: httpx2.get(f"{site.url}/v1/kpis").json()["days"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_is_for_everyone_and_fits(site, open_page, filled, scheme, width):
@@ -344,7 +342,6 @@ def test_every_page_is_for_everyone_and_fits(site, open_page, filled, scheme, wi
         assert page.evaluate("document.scrollingElement.scrollWidth <= window.innerWidth"), name
 
 
-@pytest.mark.slow
 def test_a_page_weighs_little(site, open_page, filled):
     page, weighed = open_page("boss"), []
     page.on("response", lambda answer: weighed.append(len(answer.body())))

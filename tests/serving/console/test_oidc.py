@@ -16,7 +16,10 @@ from serving.errors import ConflictError, NotFoundError, ServingError
 from serving.settings import Settings
 from serving.store.reviewers import Role
 
-pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config")  # what the provider calls of its own library
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:get_jwt_config"),
+]  # what the provider calls of its own library
 
 LIN = "lin@example.com"
 ATTEMPT = "__Host-mingjian_oidc"

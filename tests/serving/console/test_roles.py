@@ -7,6 +7,8 @@ from fastapi.routing import iter_route_contexts
 
 from serving.store.reviewers import Role
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "correct horse battery"
 REVIEWER, OPS, LEAD, ADMIN = Role
 EVERYONE, REVIEW, COMMUNITY = {*Role}, {REVIEWER, LEAD, ADMIN}, {OPS, LEAD, ADMIN}
